@@ -1,0 +1,108 @@
+"""The state of a user, as a frontend reads it: CONTRACT's JSON, made of facts, policy and the clock."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import msgspec
+from msgspec import Struct
+
+from engine.access import access, available_actions, best
+from engine.plans import Catalogue
+from engine.states import LIVING, Facts, State, Subscription
+
+
+def rfc3339(seconds: float | None) -> str | None:
+    """Write a time as the API does: RFC 3339, UTC, whole seconds."""
+    return None if seconds is None else datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class AccessShown(Struct, frozen=True):
+    """`until`: when the answer would change by the clock alone, RFC 3339, else null."""
+
+    granted: bool
+    reason: str
+    until: str | None
+
+
+class PlanHeld(Struct, frozen=True):
+    """The plan of a subscription; `key` and `name` are null for a price that no plan names."""
+
+    key: str | None
+    name: str | None
+    features: tuple[str, ...]
+    quantity: int
+    price_id: str
+
+
+class UserState(Struct, frozen=True, kw_only=True):
+    """What is shown of one user, but for `version` and `updated_at`, which say when this last changed."""
+
+    user_id: str
+    state: State
+    access: AccessShown
+    plan: PlanHeld | None
+    subscription_id: str | None
+    current_period_end: str | None
+    trial_end: str | None
+    cancel_at: str | None
+    collection_paused: bool
+    available_actions: list[str]
+
+
+class _Dated(UserState, frozen=True, kw_only=True):
+    version: int
+    updated_at: str
+
+
+class Standing(Struct, frozen=True, kw_only=True):
+    """What the store holds about one user that the view is made from."""
+
+    user_id: str
+    subscriptions: list[Subscription]
+    has_customer: bool = False
+    open_checkout: bool = False
+
+
+def view(standing: Standing, catalogue: Catalogue, now: float) -> tuple[UserState, int | None]:
+    """Return what is shown of a user at `now`, and when the clock alone changes it (None: never)."""
+    chosen = best(standing.subscriptions, catalogue.access, now)
+    facts = chosen.facts if chosen else None
+    answers = [access(subscription, catalogue.access, now) for subscription in standing.subscriptions]
+    answer = access(chosen or Subscription(subscription_id=""), catalogue.access, now)
+    shown = UserState(
+        user_id=standing.user_id,
+        state=chosen.state if chosen else State.NONE,
+        access=AccessShown(answer.granted, answer.reason, rfc3339(answer.until)),
+        plan=_plan(facts, catalogue) if facts else None,
+        subscription_id=chosen.subscription_id if chosen else None,
+        current_period_end=rfc3339(facts.current_period_end) if facts else None,
+        trial_end=rfc3339(facts.trial_end) if facts else None,
+        cancel_at=rfc3339(facts.cancel_at) if facts else None,
+        collection_paused=facts.collection_paused if facts else False,
+        available_actions=available_actions(
+            chosen,
+            any_living=any(subscription.state in LIVING for subscription in standing.subscriptions),
+            has_customer=standing.has_customer,
+            open_checkout=standing.open_checkout,
+        ),
+    )
+    return shown, min((a.until for a in answers if a.until is not None), default=None)
+
+
+def encode(shown: UserState, version: int, updated_at: float) -> bytes:
+    """Return the JSON of a user's state."""
+    fields = {name: getattr(shown, name) for name in shown.__struct_fields__}
+    return msgspec.json.encode(_Dated(**fields, version=version, updated_at=rfc3339(updated_at) or ""))
+
+
+def _plan(facts: Facts, catalogue: Catalogue) -> PlanHeld | None:
+    """The first item that a plan sells, else the first item."""
+    for item in facts.items:
+        named = catalogue.plan_of(item.price_id, item.lookup_key)
+        if named is not None:
+            key, plan = named
+            return PlanHeld(key, plan.name, plan.features, item.quantity, item.price_id)
+    if not facts.items:
+        return None
+    return PlanHeld(None, None, (), facts.items[0].quantity, facts.items[0].price_id)
