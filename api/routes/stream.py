@@ -1,0 +1,103 @@
+"""A user's state as server-sent events: one task that speaks, one that notices the reader leaving."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Final, cast
+
+from litestar.types import HTTPResponseBodyEvent, HTTPResponseStartEvent, Receive, Scope, Send
+
+from api.auth import User
+from api.security_limits import Slots
+from engine.config import Clock
+from engine.errors import InterlockError
+from engine.interlock import Interlock, Shown, Watch
+
+log = logging.getLogger("interlock.stream")
+
+PING_EVERY: Final = 15.0
+STREAMS_EACH: Final = 20
+_HEADERS: Final = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),
+]
+
+
+class Streams:
+    """All open streams of a process: how many a user may have, and the word to end them all."""
+
+    def __init__(self) -> None:
+        self.slots = Slots(STREAMS_EACH, "streams")
+        self.closing = asyncio.Event()
+
+
+def encode_event(shown: Shown) -> bytes:
+    """Write one event.  The state's JSON is one line, so it is one `data:` line."""
+    return b"id: %d\nevent: subscription\ndata: %b\n\n" % (shown.version, shown.body)
+
+
+class EventStream:
+    """The response of one connection; what it holds is given back however it ends."""
+
+    def __init__(self, user: User, interlock: Interlock, streams: Streams, clock: Clock) -> None:
+        self._user = user
+        self._interlock = interlock
+        self._streams = streams
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._streams.slots.take(self._user.id)
+        try:
+            # Watched before it is read, so that no change falls between the two.
+            with self._interlock.watch(self._user.id) as watch:
+                first = await self._interlock.state(self._user.id)
+                start: HTTPResponseStartEvent = {"type": "http.response.start", "status": 200, "headers": _HEADERS}
+                await send(start)
+                await self._until_the_end(first, watch, receive, send)
+        finally:
+            self._streams.slots.give_back(self._user.id)
+
+    async def _until_the_end(self, first: Shown, watch: Watch, receive: Receive, send: Send) -> None:
+        """Speak until the reader leaves, the token ends or the service closes."""
+        speaking = asyncio.create_task(self._speak(first, watch, send))
+        leaving = asyncio.create_task(_left(receive))
+        closing = asyncio.create_task(self._streams.closing.wait())
+        tasks = (speaking, leaving, closing)
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+        fault = results[0]
+        if isinstance(fault, Exception) and not isinstance(fault, InterlockError | OSError):
+            log.error("A stream ended by %s", type(fault).__name__)
+        if results[1] is not True:
+            await _write(send, b"", more=False)
+
+    async def _speak(self, first: Shown, watch: Watch, send: Send) -> None:
+        shown, told = first, -1
+        while True:
+            if shown.version > told:
+                await _write(send, encode_event(shown))
+                told = shown.version
+            left = self._user.expires_at - self._clock()
+            if left <= 0:
+                return
+            if not await watch.changed(min(PING_EVERY, left)):
+                await _write(send, b": ping\n\n")
+            # Read after a ping too: a word of change that was lost costs no more than one ping's time.
+            shown = await self._interlock.state(self._user.id)
+
+
+async def _left(receive: Receive) -> bool:
+    while cast("str", (await receive())["type"]) != "http.disconnect":
+        pass
+    return True
+
+
+async def _write(send: Send, body: bytes, *, more: bool = True) -> None:
+    event: HTTPResponseBodyEvent = {"type": "http.response.body", "body": body, "more_body": more}
+    await send(event)

@@ -1,0 +1,117 @@
+"""What one user holds: now, live, and on the way here.  The user is the token's, whatever else a request says."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Final
+
+from litestar import Response, get
+from litestar.di import NamedDependency
+from litestar.params import HeaderParameter, QueryParameter
+from litestar.types import ASGIApp
+
+from api.auth import UserRequest, require_user
+from api.routes.docs import ENTRY, USER, USER_STATE, answers, refuses
+from api.routes.shapes import UserStateAnswer
+from api.routes.stream import EventStream, Streams
+from api.security_headers import PICTURE_POLICY
+from engine import diagram
+from engine.config import Config
+from engine.interlock import HistoryPage, Interlock
+
+MAX_SEQ: Final = 2**63 - 1
+_ETAGS: Final = re.compile(r'(?:W/)?("[^"]*")')
+_PRIVATE: Final = {"Cache-Control": "private, no-cache", "Vary": "Authorization"}
+
+IfNoneMatch = Annotated[str | None, HeaderParameter(name="If-None-Match", description='An `ETag` seen before: `"7"`.')]
+Limit = Annotated[int, QueryParameter(ge=1, le=100, description="At most so many entries.")]
+After = Annotated[
+    int | None, QueryParameter(ge=0, le=MAX_SEQ, description="Go on after this `seq`: the last page's `next`.")
+]
+
+
+@get(
+    "/subscription",
+    guards=[require_user],
+    operation_id="readSubscription",
+    tags=["subscription"],
+    security=USER,
+    summary="The state of the user",
+    responses=answers(200, UserStateAnswer, "The state now; `ETag` is its version.", example=USER_STATE)
+    | answers(304, None, "It is what you have: the `If-None-Match` names its version.")
+    | refuses(401, 503),
+)
+async def read_subscription(
+    request: UserRequest, interlock: NamedDependency[Interlock], if_none_match: IfNoneMatch = None
+) -> Response[bytes]:
+    """Read the user's subscription: state, access and until when, plan, and what they can do next."""
+    shown = await interlock.state(request.user.id)
+    headers = _PRIVATE | {"ETag": f'"{shown.version}"'}
+    if if_none_match is not None and _matches(if_none_match, headers["ETag"]):
+        return Response(b"", status_code=304, headers=headers)
+    return Response(shown.body, media_type="application/json", headers=headers)
+
+
+def _matches(if_none_match: str, etag: str) -> bool:
+    """Compare weakly, as RFC 9110 asks of If-None-Match."""
+    return if_none_match.strip() == "*" or etag in _ETAGS.findall(if_none_match)
+
+
+@get(
+    "/subscription/stream",
+    guards=[require_user],
+    media_type="text/event-stream",
+    operation_id="streamSubscription",
+    tags=["subscription"],
+    security=USER,
+    summary="The state of the user, live",
+    responses=answers(
+        200,
+        str,
+        "Server-sent events `subscription` with the state as data: one at once, then one at each change.",
+        media_type="text/event-stream",
+    )
+    | refuses(401, 429, 503),
+)
+async def stream_subscription(
+    request: UserRequest,
+    interlock: NamedDependency[Interlock],
+    streams: NamedDependency[Streams],
+    config: NamedDependency[Config],
+) -> ASGIApp:
+    """Hear of each change as it happens.  Ends when the token does; a comment comes every 15 seconds."""
+    return EventStream(request.user, interlock, streams, config.clock)
+
+
+@get(
+    "/subscription/history",
+    guards=[require_user],
+    operation_id="readHistory",
+    tags=["subscription"],
+    security=USER,
+    summary="Every decision, newest first",
+    responses=answers(200, HistoryPage, "One page.", example={"items": [ENTRY], "next": 41}) | refuses(400, 401, 503),
+)
+async def read_history(
+    request: UserRequest, interlock: NamedDependency[Interlock], limit: Limit = 20, after: After = None
+) -> Response[HistoryPage]:
+    """Read what each event did to the user's subscriptions, and which guard said no."""
+    page = await interlock.history(request.user.id, limit=limit, after=after)
+    return Response(page, headers=_PRIVATE)
+
+
+@get(
+    "/subscription/diagram",
+    guards=[require_user],
+    media_type="image/svg+xml",
+    operation_id="drawSubscription",
+    tags=["subscription"],
+    security=USER,
+    summary="The machine, with the user in it",
+    responses=answers(200, str, "A picture.", media_type="image/svg+xml") | refuses(401, 503),
+)
+async def draw_subscription(request: UserRequest, interlock: NamedDependency[Interlock]) -> Response[str]:
+    """Draw the machine with the user's current state and the way taken marked."""
+    current, taken = await interlock.way(request.user.id)
+    picture = diagram.svg(current=current, taken=taken)
+    return Response(picture, media_type="image/svg+xml", headers=_PRIVATE | {"Content-Security-Policy": PICTURE_POLICY})

@@ -1,0 +1,90 @@
+"""Bounds on what one user, or everyone together, may ask of a process.  Constant time, bounded memory."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from http import HTTPStatus
+from typing import Final
+
+from api.problems import ApiError
+
+MAX_USERS: Final = 10_000
+
+
+class TokenBuckets:
+    """At most `burst` actions of a user at once, and `per_second` on and on.
+
+    The users seen longest ago are forgotten first; by then their bucket has long been full again, unless more
+    than MAX_USERS ask at once.
+    """
+
+    def __init__(self, burst: int, per_second: float, now: Callable[[], float] = time.monotonic) -> None:
+        self._burst = burst
+        self._per_second = per_second
+        self._now = now
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def take(self, user_id: str) -> None:
+        """Take one action from a user's bucket; raise a 429 with Retry-After where it is empty."""
+        now = self._now()
+        left, at = self._buckets.pop(user_id, (float(self._burst), now))
+        left = min(float(self._burst), left + (now - at) * self._per_second)
+        allowed = left >= 1
+        self._buckets[user_id] = (left - 1 if allowed else left, now)
+        if len(self._buckets) > MAX_USERS:
+            self._buckets.popitem(last=False)
+        if not allowed:
+            wait = max(1, math.ceil((1 - left) / self._per_second))
+            raise ApiError(
+                HTTPStatus.TOO_MANY_REQUESTS, "too-many-requests", "Too many requests; slow down.", retry_after=wait
+            )
+
+
+class Slots:
+    """At most so many of something held by one user at a time."""
+
+    def __init__(self, each: int, what: str) -> None:
+        self._each = each
+        self._what = what
+        self._held: Counter[str] = Counter()
+
+    @property
+    def total(self) -> int:
+        return self._held.total()
+
+    def take(self, user_id: str) -> None:
+        """Take a slot; raise a 429 where the user has none left."""
+        if self._held[user_id] >= self._each:
+            detail = f"No more than {self._each} {self._what} at a time; close one first."
+            raise ApiError(HTTPStatus.TOO_MANY_REQUESTS, "too-many-requests", detail, retry_after=5)
+        self._held[user_id] += 1
+
+    def give_back(self, user_id: str) -> None:
+        self._held[user_id] -= 1
+        if self._held[user_id] <= 0:
+            del self._held[user_id]
+
+
+class Admission:
+    """Bounds how many webhooks, and how many bytes of theirs, wait in this process at a time."""
+
+    def __init__(self, requests: int, size: int) -> None:
+        self._requests = requests
+        self._size = size
+
+    @contextmanager
+    def admit(self, size: int) -> Generator[None]:
+        """Hold room for one request of `size` bytes; raise a 503 with Retry-After where there is none."""
+        if self._requests < 1 or self._size < size:
+            raise ApiError(HTTPStatus.SERVICE_UNAVAILABLE, "busy", "Too much at once; send it again.", retry_after=1)
+        self._requests -= 1
+        self._size -= size
+        try:
+            yield
+        finally:
+            self._requests += 1
+            self._size += size
