@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
@@ -16,6 +16,7 @@ from litestar.exceptions import NotFoundException
 from litestar.plugins import InitPlugin
 
 from api.auth import Tokens
+from api.pages import DemoSettings, demo_router
 from api.problems import HANDLERS
 from api.routes import billing, diagrams, health, subscription, webhooks
 from api.routes.docs import openapi
@@ -46,7 +47,7 @@ ROUTES: Final = (
 
 
 def create_app(
-    settings: Settings | None = None, *, config: Config | None = None, demo: Mapping[str, Any] | None = None
+    settings: Settings | None = None, *, config: Config | None = None, demo: DemoSettings | None = None
 ) -> Litestar:
     """Make the service.  Without settings they are read from the environment; `config` overrides the engine's.
 
@@ -140,12 +141,8 @@ def _version() -> str:
         return "0"
 
 
-def _demo_routes(demo: Mapping[str, Any] | None) -> list[Router]:
-    if demo is None:
-        return []
-    from api.pages import demo_router
-
-    return [demo_router(dict(demo))]
+def _demo_routes(demo: DemoSettings | None) -> list[Router]:
+    return [] if demo is None else [demo_router(demo)]
 
 
 class _StrictSchemaRoutes(InitPlugin):

@@ -61,7 +61,7 @@ async def draw_svg() -> Response[str]:
 )
 async def draw_mermaid() -> Response[str]:
     """Draw the machine in Mermaid's language."""
-    return Response(_mermaid(), media_type="text/plain; charset=utf-8", headers=_KEEP)
+    return Response(_mermaid(), media_type="text/plain", headers=_KEEP)
 
 
 @get(
@@ -75,4 +75,4 @@ async def draw_mermaid() -> Response[str]:
 )
 async def draw_dot() -> Response[str]:
     """Draw the machine in Graphviz's language."""
-    return Response(_dot(), media_type="text/vnd.graphviz; charset=utf-8", headers=_KEEP)
+    return Response(_dot(), media_type="text/vnd.graphviz", headers=_KEEP)

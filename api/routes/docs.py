@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.openapi.spec import Components, Example, SecurityScheme, Server, Tag
+from litestar.openapi.spec import (
+    Components,
+    Example,
+    OpenAPIMediaType,
+    OpenAPIType,
+    Operation,
+    RequestBody,
+    Schema,
+    SecurityScheme,
+    Server,
+    Tag,
+)
 
 from api import problems
-from api.routes.schema_page import SchemaPage
+from api.routes.schema_page import Document, SchemaPage
 
 USER: Final[list[dict[str, list[str]]]] = [{"user": []}]
 OPERATOR: Final[list[dict[str, list[str]]]] = [{"operator": []}]
@@ -48,6 +61,7 @@ _PROBLEMS: Final[Mapping[int, tuple[str, str, str]]] = {
     400: ("bad-request", "Bad Request", "The request does not have the form that this route takes."),
     401: ("unauthorized", "Unauthorized", "A bearer token is needed."),
     404: ("not-found", "Not Found", "There is nothing here."),
+    408: ("too-slow", "Request Timeout", "The body did not arrive in time."),
     409: ("already-subscribed", "Conflict", "A subscription lives; the portal is where it is changed."),
     413: ("too-large", "Request Entity Too Large", "The body is longer than this route takes."),
     422: ("unknown-plan", "Unprocessable Entity", "The plan catalogue has no plan of that name."),
@@ -62,7 +76,7 @@ def answers(
     status: int, shape: Any, description: str, *, example: Any = None, media_type: str = "application/json"
 ) -> dict[int, ResponseSpec]:
     """Describe the answer of a route when all is well."""
-    examples = None if example is None else [Example(id="example", summary=description, value=example)]
+    examples = None if example is None else [_example(description, example)]
     return {status: ResponseSpec(shape, False, description, media_type, examples)}
 
 
@@ -72,9 +86,27 @@ def refuses(*statuses: int) -> dict[int, ResponseSpec]:
     for status in statuses:
         kind, title, detail = _PROBLEMS[status]
         value = {"type": f"urn:interlock:{kind}", "title": title, "status": status, "detail": detail}
-        example = Example(id="example", summary=title, value=value)
-        specs[status] = ResponseSpec(problems.Problem, False, title, problems.MEDIA_TYPE, [example])
+        specs[status] = ResponseSpec(problems.Problem, False, title, problems.MEDIA_TYPE, [_example(title, value)])
     return specs
+
+
+def _example(summary: str, value: Any) -> Example:
+    """Make an example; as JSON text, which `schema_page.Document` decodes."""
+    return Example(id="example", summary=summary, value=json.dumps(value))
+
+
+@dataclass
+class EventOperation(Operation):
+    """The webhook's operation: its handler takes raw bytes, so Litestar can't know their shape."""
+
+    def __post_init__(self) -> None:
+        schema = Schema(
+            type=OpenAPIType.OBJECT,
+            required=["id", "type"],
+            properties={"id": Schema(type=OpenAPIType.STRING), "type": Schema(type=OpenAPIType.STRING)},
+            description="One of Stripe's events, of any API version. At most 1 MiB.",
+        )
+        self.request_body = RequestBody({"application/json": OpenAPIMediaType(schema=schema)}, required=True)
 
 
 def openapi(version: str) -> OpenAPIConfig:
@@ -108,5 +140,5 @@ def openapi(version: str) -> OpenAPIConfig:
             Tag(name="service", description="Health and figures."),
         ],
         use_handler_docstrings=True,
-        render_plugins=[SchemaPage()],
+        render_plugins=[document := Document(), SchemaPage(document)],
     )

@@ -17,7 +17,7 @@ from api.routes.stream import Streams
 from engine.interlock import Interlock
 
 ANSWER_WITHIN: Final = 5.0
-PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
+PROMETHEUS: Final = "text/plain; version=0.0.4"
 _NOT_KEPT: Final = {"Cache-Control": "no-store"}
 
 

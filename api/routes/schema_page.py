@@ -1,4 +1,4 @@
-"""The OpenAPI document as a page that needs no internet and no script: plain HTML, made once.
+"""The OpenAPI document, and it as a page that needs no internet and no script: plain HTML, made once.
 
 Litestar's own pages load their programs from a CDN.
 """
@@ -10,6 +10,7 @@ from html import escape
 from typing import Any, Final
 
 from litestar import Request
+from litestar.enums import MediaType
 from litestar.openapi.plugins import OpenAPIRenderPlugin
 
 _METHODS: Final = ("get", "post", "put", "patch", "delete")
@@ -25,11 +26,40 @@ table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.25rem .
 """
 
 
+class Document(OpenAPIRenderPlugin):
+    """The document itself.
+
+    Litestar drops nulls from examples and gives each an `id` that OpenAPI does not know.  So examples come here
+    as JSON text (`docs`), which it leaves alone, and are decoded here.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(path="/openapi.json", media_type=MediaType.JSON)
+        self._body = b""
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
+        if not self._body:
+            self._body = json.dumps(self.complete(request, openapi_schema)).encode()
+        return self._body
+
+    def complete(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> dict[str, Any]:
+        document: dict[str, Any] = json.loads(self.render_json(request, openapi_schema))
+        for item in document["paths"].values():
+            for operation in item.values():
+                for answer in operation["responses"].values():
+                    for content in answer.get("content", {}).values():
+                        for example in content.get("examples", {}).values():
+                            example.pop("id", None)
+                            example["value"] = json.loads(example["value"])
+        return document
+
+
 class SchemaPage(OpenAPIRenderPlugin):
     """Renders the document at the schema's root."""
 
-    def __init__(self) -> None:
+    def __init__(self, document: Document) -> None:
         super().__init__(path="/")
+        self._document = document
         self._page: dict[str, bytes] = {}
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
@@ -37,7 +67,8 @@ class SchemaPage(OpenAPIRenderPlugin):
         slashed = request.scope["raw_path"].endswith(b"/")
         link = "openapi.json" if slashed else "schema/openapi.json"
         if link not in self._page:
-            self._page[link] = _page(openapi_schema, link).encode()
+            document = self._document.complete(request, openapi_schema)
+            self._page[link] = _page(document, link).encode()
         return self._page[link]
 
 

@@ -39,7 +39,7 @@ After = Annotated[
     summary="The state of the user",
     responses=answers(200, UserStateAnswer, "The state now; `ETag` is its version.", example=USER_STATE)
     | answers(304, None, "It is what you have: the `If-None-Match` names its version.")
-    | refuses(401, 503),
+    | refuses(400, 401, 503),
 )
 async def read_subscription(
     request: UserRequest, interlock: NamedDependency[Interlock], if_none_match: IfNoneMatch = None

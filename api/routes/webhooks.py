@@ -10,7 +10,7 @@ from litestar import Request, Response, post
 from litestar.di import NamedDependency
 
 from api.problems import ApiError
-from api.routes.docs import STRIPE, answers, refuses
+from api.routes.docs import STRIPE, EventOperation, answers, refuses
 from api.routes.shapes import WebhookAnswer
 from api.security_limits import Admission
 from engine.interlock import Interlock
@@ -28,12 +28,13 @@ _encode: Final = msgspec.json.Encoder().encode
     "/webhooks/stripe",
     status_code=200,
     request_max_body_size=MAX_EVENT,
+    operation_class=EventOperation,
     operation_id="receiveStripeEvent",
     tags=["webhooks"],
     security=STRIPE,
     summary="Take one event of Stripe's",
     responses=answers(200, WebhookAnswer, "The event is durable.", example={"id": "evt_1", "outcome": "applied"})
-    | refuses(400, 413, 503),
+    | refuses(400, 408, 413, 503),
 )
 async def receive_event(
     request: Request[Any, Any, Any], interlock: NamedDependency[Interlock], admission: NamedDependency[Admission]
