@@ -1,0 +1,32 @@
+"""The store: units of work, and the databases that run them.
+
+A unit of work (`Work[T]`) is a generator that yields a statement's name with its arguments, is sent the rows,
+and returns its result.  It does no I/O itself, so the same code runs in SQLite's thread and awaits PostgreSQL,
+and a test can step through it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+T = TypeVar("T")
+Row: TypeAlias = Sequence[Any]
+Query: TypeAlias = tuple[str, tuple[Any, ...]]
+Work: TypeAlias = Generator[Query, list[Row], T]
+
+
+class Store(Protocol):
+    """One database.  Errors: StoreUnavailable when a unit of work could not be committed; it then left nothing."""
+
+    async def write(self, work: Callable[[], Work[T]]) -> T:
+        """Run a unit of work in a transaction; return once it is durable.  It may be started more than once."""
+        ...
+
+    async def read(self, work: Callable[[], Work[T]]) -> T:
+        """Run a unit of work that only reads."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what was begun and let go of the database."""
+        ...

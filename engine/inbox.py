@@ -1,0 +1,80 @@
+"""The inbox: a webhook's bytes in, its outcome out, and in between it is on disk.
+
+    verify → read → one unit of work (seen before? weigh, write, redraw) in a group commit → outcome
+
+No call to Stripe lies on this way.  What must be asked about is noted in the same transaction, and whoever
+asks (`truth`) is woken after it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import TypeVar
+
+from msgspec import Struct
+
+from engine import webhooks
+from engine.config import Config
+from engine.errors import BadSignature
+from engine.hub import Hub
+from engine.rows import Moment
+from engine.states import Outcome
+from engine.store import Store, Work
+from engine.work import take
+
+T = TypeVar("T")
+
+
+class Receipt(Struct, frozen=True):
+    """What the sender of a webhook is told."""
+
+    id: str
+    outcome: Outcome
+
+
+class Inbox:
+    """Takes events in.  `wake_asker` is called when something is to be asked of Stripe."""
+
+    def __init__(self, store: Store, hub: Hub, config: Config) -> None:
+        self.wake_asker: Callable[[], None] = lambda: None
+        self.counts: Counter[str] = Counter()
+        self._store = store
+        self._hub = hub
+        self._config = config
+        self._secrets = tuple(secret.encode() for secret in config.webhook_secrets)
+
+    async def receive(self, body: bytes, signature: bytes | None) -> Receipt:
+        """Take one signed webhook.  Raises BadSignature, BadEvent, StoreUnavailable; returns once it is durable."""
+        try:
+            webhooks.verify(body, signature, self._secrets, self._config.clock())
+        except BadSignature:
+            self.counts["bad_signature"] += 1
+            raise
+        return await self.submit(body)
+
+    async def submit(self, body: bytes) -> Receipt:
+        """Take one event that is known to be Stripe's: verified above, or listed by Stripe itself."""
+        event = webhooks.read(body)
+        outcome = await self.work(lambda moment: take(event, body, moment))
+        self.counts[outcome.value] += 1
+        return Receipt(event.id, outcome)
+
+    async def work(self, unit: Callable[[Moment], Work[T]]) -> T:
+        """Run a unit of work that may change what users see; wakes streams and the asker once it is committed."""
+        moment = self.moment()
+
+        def fresh() -> Work[T]:
+            moment.touched.clear()
+            moment.asked = False
+            return unit(moment)
+
+        result = await self._store.write(fresh)
+        self._hub.publish(moment.touched)
+        if moment.asked:
+            self.wake_asker()
+        return result
+
+    def moment(self) -> Moment:
+        """Now, and what a unit of work needs to know."""
+        return Moment(now=self._config.clock(), catalogue=self._config.catalogue, livemode=self._config.livemode)

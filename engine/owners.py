@@ -1,0 +1,135 @@
+"""Whose a subscription is, and what its user is shown.
+
+A subscription belongs to the user that its own metadata names, else its customer's metadata, else to whom a
+checkout made that customer for.  All of these may become known late, or change; then what follows is drawn anew.
+"""
+
+from __future__ import annotations
+
+from engine import view
+from engine.rows import Moment, load, put, subscription_from
+from engine.states import Facts
+from engine.store import Work
+from engine.webhooks import CheckoutReport, CustomerReport
+from engine.wire import usable_user
+
+
+def owner_of(facts: Facts | None) -> Work[str | None]:
+    """Whose a subscription is: its own metadata, else its customer's, else whom a checkout made that for."""
+    if facts is None:
+        return None
+    if facts.user_id is not None:
+        return facts.user_id
+    return (yield from owner_of_customer(facts.customer_id))
+
+
+def owner_of_customer(customer_id: str | None) -> Work[str | None]:
+    rows = yield "customer_get", (customer_id,)
+    return rows[0][0] or rows[0][1] if rows else None
+
+
+def adopt(subscription_id: str, owner: str) -> Work[None]:
+    """A subscription's user became known: what was decided before is theirs too."""
+    yield "decision_link", (subscription_id, owner)
+    yield "event_link", (subscription_id,)
+
+
+def note_customer(report: CustomerReport, at: int, moment: Moment, *, authoritative: bool = False) -> Work[bool]:
+    """Keep what is said of a customer, and give its subscriptions to the user it names.  Returns whether it is new.
+
+    Late words do not undo later ones; a tie is settled by Stripe's own answer about any of its subscriptions.
+    """
+    rows = yield "customer_get", (report.customer_id,)
+    user_id, checkout_user_id, as_of, deleted = rows[0] if rows else (None, None, -1, 0)
+    if deleted or (at < as_of and not authoritative) or (at == as_of and user_id and not authoritative):
+        return False
+    named = report.user_id if not report.deleted else user_id
+    gone = int(bool(deleted) or report.deleted)
+    yield "customer_put", (report.customer_id, named, checkout_user_id, max(at, as_of), gone)
+    if gone:
+        yield "users_drop_customer", (report.customer_id,)
+    if (named, gone) == (user_id, deleted):
+        return False
+    yield from _relink(report.customer_id, moment)
+    return True
+
+
+def note_checkout(report: CheckoutReport, moment: Moment) -> Work[bool]:
+    """Close the session, and remember whom it was for.  A customer that is somebody's already stays theirs."""
+    closed = False
+    if report.status != "open":
+        rows = yield "checkout_close", (report.session_id, "complete" if report.status == "complete" else "expired")
+        closed = bool(rows)
+        for row in rows:
+            yield "users_next_checkout", (row[0],)
+            yield from redraw(row[0], moment)
+    if report.customer_id is None or report.user_id is None:
+        return closed
+    rows = yield "customer_get", (report.customer_id,)
+    user_id, checkout_user_id, as_of, deleted = rows[0] if rows else (None, None, -1, 0)
+    if checkout_user_id is not None:
+        return closed
+    yield "customer_put", (report.customer_id, user_id, report.user_id, as_of, deleted)
+    yield from _relink(report.customer_id, moment)
+    return True
+
+
+def _relink(customer_id: str, moment: Moment) -> Work[None]:
+    """The customer's user became known or another: its subscriptions follow, unless they name their own."""
+    owner = yield from owner_of_customer(customer_id)
+    if owner is not None:
+        yield from redraw(owner, moment, customer_id=customer_id)
+    for row in (yield "subscription_of_customer", (customer_id,)):
+        held = yield from load(row[0])
+        facts = held.known.facts
+        if facts is None or facts.user_id is not None or owner is None or held.user_id == owner:
+            continue
+        yield put(held.known, owner)
+        if held.user_id is None:
+            yield from adopt(row[0], owner)
+        else:
+            yield from redraw(held.user_id, moment)
+        yield from redraw(owner, moment, customer_id=customer_id)
+
+
+def redraw(user_id: str, moment: Moment, *, customer_id: str | None = None) -> Work[bool]:
+    """Draw a user's state anew; the version rises exactly when something shown changed.  Returns whether it did."""
+    assert usable_user(user_id) == user_id, "a user id was checked where it came in"
+    yield "users_ensure", (user_id,)
+    (row,) = yield "users_lock", (user_id,)
+    version, shown, _, _, updated_at, customer, _, _, trial_used_at = row
+    subscriptions = [subscription_from(*fields) for fields in (yield "subscription_of_user", (user_id,))]
+    customer = customer or (yield from _customer_for(user_id, customer_id))
+    living_incomplete = any(s.state == "incomplete" for s in subscriptions)
+    open_checkout = living_incomplete and (yield from _has_open_checkout(user_id, moment))
+    standing = view.Standing(
+        user_id=user_id, subscriptions=subscriptions, has_customer=customer is not None, open_checkout=open_checkout
+    )
+    state, until = view.view(standing, moment.catalogue, moment.now)
+    trials = [s.facts.trial_end for s in subscriptions if s.facts and s.facts.trial_end is not None]
+    trial_used_at = trial_used_at or min(trials, default=None)
+    changed = shown is None or shown != view.encode(state, version, updated_at)
+    if changed:
+        version, updated_at = version + 1, int(moment.now)
+        shown = view.encode(state, version, updated_at)
+        moment.touched.add(user_id)
+    arguments = (user_id, version, shown, until, moment.catalogue.digest, updated_at, customer, trial_used_at)
+    yield "users_show", arguments
+    return changed
+
+
+def _customer_for(user_id: str, candidate: str | None) -> Work[str | None]:
+    """The customer that a user may manage in the portal: one that is theirs alone and still there."""
+    if candidate is None:
+        return None
+    rows = yield "customer_get", (candidate,)
+    named, made_for, _, deleted = rows[0] if rows else (None, None, 0, 0)
+    if deleted or (named or made_for or user_id) != user_id:
+        return None
+    sharers = {row[0] for row in (yield "subscription_users_of_customer", (candidate,))}
+    return candidate if sharers <= {user_id, None} else None
+
+
+def _has_open_checkout(user_id: str, moment: Moment) -> Work[bool]:
+    rows = yield "checkout_open", (user_id,)
+    return bool(rows) and rows[0][3] > moment.now

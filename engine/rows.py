@@ -1,0 +1,117 @@
+"""The rows of a unit of work: how a subscription is read, written, asked about and entered in the ledger."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+
+from engine.plans import Catalogue
+from engine.states import Decision, Facts, Outcome, Subscription
+from engine.store import Query, Row, Work
+from engine.webhooks import Event
+
+ASK_AFTER_MS: Final = 100
+"""How long to wait before asking Stripe: a burst about one subscription then makes one call."""
+
+_facts: Final = msgspec.json.Decoder(Facts)
+
+
+@dataclass(slots=True)
+class Moment:
+    """What a unit of work knows of its surroundings.  `touched` collects the users whose state was redrawn."""
+
+    now: float
+    catalogue: Catalogue
+    livemode: bool
+    touched: set[str] = field(default_factory=set[str])
+    asked: bool = False
+
+
+@dataclass(slots=True)
+class Held:
+    """One subscription's row: what is known, and whose it is."""
+
+    known: Subscription
+    user_id: str | None
+
+
+def load(subscription_id: str) -> Work[Held]:
+    """Read, and where the database locks rows lock, one subscription; one never seen is an empty one."""
+    rows = yield "subscription_get", (subscription_id,)
+    if not rows:
+        yield "subscription_start", (subscription_id,)
+        rows = yield "subscription_get", (subscription_id,)
+    *fields, user_id = rows[0]
+    return Held(subscription_from(subscription_id, *fields), user_id)
+
+
+def subscription_from(
+    subscription_id: str,
+    facts: bytes | None,
+    as_of: int,
+    evidence: int,
+    since: int,
+    unpaid_since: int | None,
+    unknown_status: str | None,
+) -> Subscription:
+    """Build a Subscription of its row."""
+    return Subscription(
+        subscription_id=subscription_id,
+        facts=None if facts is None else _facts.decode(facts),
+        as_of=as_of,
+        evidence=evidence,
+        since=since,
+        unpaid_since=unpaid_since,
+        unknown_status=unknown_status,
+    )
+
+
+def put(after: Subscription, user_id: str | None) -> Query:
+    facts = after.facts
+    return "subscription_put", (
+        after.subscription_id,
+        facts.customer_id if facts else None,
+        user_id,
+        after.state.value,
+        after.as_of,
+        after.evidence,
+        after.since,
+        after.unpaid_since,
+        after.unknown_status,
+        msgspec.json.encode(facts) if facts else None,
+    )
+
+
+def ask(subscription_id: str, moment: Moment) -> Work[None]:
+    moment.asked = True
+    yield "ask_put", (subscription_id, int(moment.now * 1000) + ASK_AFTER_MS)
+
+
+def record(
+    moment: Moment,
+    event: Event | Row | None,
+    source: str,
+    user_id: str | None,
+    subscription_id: str | None,
+    *,
+    decision: Decision | None = None,
+    outcome: Outcome | None = None,
+) -> Query:
+    """The ledger's entry.  `from` and `to` stand only where something changed."""
+    moved = decision is not None and decision.outcome is Outcome.APPLIED
+    event_id, event_type = (event.id, event.type) if isinstance(event, Event) else event or (None, None)
+    return "decision_insert", (
+        int(moment.now),
+        event_id,
+        event_type,
+        source,
+        user_id,
+        subscription_id,
+        decision.trigger if decision else None,
+        decision.before.value if decision and moved else None,
+        decision.after.state.value if decision and moved else None,
+        (decision.outcome if decision else outcome or Outcome.IGNORED).value,
+        decision.guard if decision else None,
+    )

@@ -1,0 +1,299 @@
+"""SQLite: one writing connection, fed by one task that commits what has gathered, a batch at a time.
+
+Every `write` waits in a queue.  One hop into the connection's thread takes up to 64 of them through one
+transaction, each behind a savepoint of its own, and their callers hear of it only after COMMIT
+(WAL, synchronous=FULL: after the disk has it).  Only this task ever holds a transaction, so a caller that is
+cancelled leaves none open.
+
+Two locks on a file beside the database keep other processes in order: the service holds one for its life, so
+that a second service on the same file is refused, and whoever writes holds the other for the batch
+(SQLite before 3.51.3 can lose a WAL that two connections write and checkpoint at the same moment).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import Any, Final, Generic, NamedTuple, TypeVar
+
+import aiosqlite
+
+from engine.errors import BadConfiguration, StoreUnavailable
+from engine.store import Work
+from engine.store.statements import SQLITE, migrations, statements
+
+T = TypeVar("T")
+
+BATCH: Final = 64
+MOST_WAITING: Final = 10_000
+"""Units of work that may wait; beyond it a caller is told to come back."""
+BUSY_SECONDS: Final = 5.0
+_READERS: Final = 2
+_IDLE_SECONDS: Final = 0.5
+
+# sqlite3 binds ?1 from a tuple faster than $1 from a dict
+_STATEMENTS: Final = {name: sql.replace("$", "?") for name, sql in statements(SQLITE).items()}
+
+
+class _Job(NamedTuple, Generic[T]):
+    work: Callable[[], Work[T]]
+    done: asyncio.Future[T]
+
+
+class _Locks:
+    """Advisory locks on `NAME-lock`: byte 0 is the service's for life, byte 1 a writer's for a batch."""
+
+    def __init__(self, database: Path) -> None:
+        self._file = os.open(f"{database}-lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    def hold_service(self) -> None:
+        try:
+            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 0)
+        except OSError as error:
+            raise BadConfiguration(
+                "DATABASE_URL: another interlock service runs on this SQLite file; "
+                "stop it, or use PostgreSQL for more than one"
+            ) from error
+
+    @contextlib.contextmanager
+    def writing(self) -> Generator[None]:
+        deadline = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 1)
+                break
+            except OSError as error:
+                if time.monotonic() > deadline:
+                    raise sqlite3.OperationalError("database is locked by another process") from error
+                time.sleep(0.002)
+        try:
+            yield
+        finally:
+            fcntl.lockf(self._file, fcntl.LOCK_UN, 1, 1)
+
+    def release(self) -> None:
+        os.close(self._file)
+
+
+def _drive(connection: sqlite3.Connection, work: Work[T]) -> T:
+    """Step through a unit of work, giving each statement's rows back to it."""
+    try:
+        name, arguments = next(work)
+        while True:
+            name, arguments = work.send(connection.execute(_STATEMENTS[name], arguments).fetchall())
+    except StopIteration as end:
+        return end.value
+
+
+def _read(connection: sqlite3.Connection, work: Callable[[], Work[T]]) -> T:
+    return _drive(connection, work())
+
+
+def _data_version(connection: sqlite3.Connection) -> int:
+    return connection.execute("PRAGMA data_version").fetchone()[0]
+
+
+def _drive_apart(connection: sqlite3.Connection, work: Work[T]) -> T:
+    """Step through a unit of work behind a savepoint: if it fails, it leaves nothing and the batch goes on."""
+    connection.execute("SAVEPOINT one")
+    try:
+        result = _drive(connection, work)
+    except BaseException:
+        if connection.in_transaction:  # a full disk ends the whole transaction by itself
+            connection.execute("ROLLBACK TO one")
+            connection.execute("RELEASE one")
+        raise
+    connection.execute("RELEASE one")
+    return result
+
+
+def _commit_batch(connection: sqlite3.Connection, locks: _Locks, jobs: list[_Job[Any]]) -> list[Any]:
+    """Run a batch in one transaction; an exception in the list is that job's own failure."""
+    results: list[Any] = []
+    with locks.writing():
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for job in jobs:
+                try:
+                    results.append(_drive_apart(connection, job.work()))
+                except Exception as error:
+                    results.append(error)
+                    if not connection.in_transaction:
+                        raise
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+    return results
+
+
+def _migrate(connection: sqlite3.Connection, locks: _Locks) -> None:
+    """Bring the schema up to this program's; refuse a database that a newer program has changed."""
+    with locks.writing():
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS schema_step (number integer PRIMARY KEY, name text, checksum text) STRICT"
+            )
+            applied = dict(connection.execute("SELECT number, checksum FROM schema_step").fetchall())
+            steps = migrations(SQLITE)
+            check_schema(applied, {step.number: step.checksum for step in steps})
+            for step in steps:
+                if step.number not in applied:
+                    for statement in split(step.sql):
+                        connection.execute(statement)
+                    arguments = (step.number, step.name, step.checksum)
+                    connection.execute("INSERT INTO schema_step VALUES (?, ?, ?)", arguments)
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+
+def check_schema(applied: dict[int, str], known: dict[int, str]) -> None:
+    """Raise BadConfiguration unless every applied step is one that this program knows, unchanged."""
+    for number, checksum in applied.items():
+        if number not in known:
+            raise BadConfiguration(f"DATABASE_URL: the database has schema step {number}, newer than this program")
+        if checksum != known[number]:
+            raise BadConfiguration(f"DATABASE_URL: schema step {number} differs from this program's")
+
+
+def split(sql: str) -> Iterator[str]:
+    """Yield the statements of a migration; none of ours holds a semicolon inside."""
+    without_comments = "\n".join(line.partition("--")[0] for line in sql.splitlines())
+    yield from (part.strip() for part in without_comments.split(";") if part.strip())
+
+
+class SqliteStore:
+    """A Store on one SQLite file.
+
+    `on_foreign_change` is called when another process (`interlock reconcile`) has written to the file.
+    """
+
+    def __init__(self, writer: aiosqlite.Connection, readers: list[aiosqlite.Connection], locks: _Locks) -> None:
+        self.on_foreign_change: Callable[[], None] = lambda: None
+        self._writer = writer
+        self._readers = readers
+        self._locks = locks
+        self._jobs: asyncio.Queue[_Job[Any] | None] = asyncio.Queue(MOST_WAITING)
+        self._data_version = 0
+        self._next_reader = 0
+        self._task = asyncio.create_task(self._write_batches(), name="sqlite writer")
+
+    @classmethod
+    async def open(cls, path: Path, *, service: bool = True) -> SqliteStore:
+        """Open the file and bring its schema up to date; raise BadConfiguration where that can't be."""
+        try:
+            locks = _Locks(path)
+        except OSError as error:
+            raise BadConfiguration(f"DATABASE_URL: {path}: {error.strerror}") from error
+        connections: list[aiosqlite.Connection] = []
+        try:
+            if service:
+                locks.hold_service()
+            writer = await _connect(path, connections)
+            await _in_thread(writer, _migrate, locks)
+            readers = [await _connect(path, connections, read_only=True) for _ in range(_READERS)]
+        except BaseException as error:
+            for connection in connections:
+                await connection.close()
+            locks.release()
+            if isinstance(error, sqlite3.Error):
+                raise BadConfiguration(f"DATABASE_URL: {path}: {error}") from error
+            raise
+        return cls(writer, readers, locks)
+
+    async def write(self, work: Callable[[], Work[T]]) -> T:
+        """Run a unit of work; return once its batch is committed and on disk."""
+        job = _Job(work, asyncio.get_running_loop().create_future())
+        try:
+            self._jobs.put_nowait(job)
+        except asyncio.QueueFull:
+            raise StoreUnavailable("too much waits to be written") from None
+        return await job.done
+
+    async def read(self, work: Callable[[], Work[T]]) -> T:
+        """Run a unit of work that only reads, on a connection that can do nothing else."""
+        self._next_reader = (self._next_reader + 1) % len(self._readers)
+        try:
+            return await _in_thread(self._readers[self._next_reader], _read, work)
+        except sqlite3.Error as error:
+            raise StoreUnavailable(str(error)) from error
+
+    async def close(self) -> None:
+        """Commit what waits, then let go of the file."""
+        await self._jobs.put(None)
+        await self._task
+        for connection in (*self._readers, self._writer):
+            await connection.close()
+        self._locks.release()
+
+    async def _write_batches(self) -> None:
+        while True:
+            try:
+                first = await asyncio.wait_for(self._jobs.get(), _IDLE_SECONDS)
+            except TimeoutError:
+                await self._look_for_foreign_changes()
+                continue
+            batch = [first]
+            while len(batch) < BATCH and not self._jobs.empty():
+                batch.append(self._jobs.get_nowait())
+            jobs = [job for job in batch if job is not None]
+            if jobs:
+                await self._write_batch(jobs)
+            if None in batch:
+                return
+
+    async def _write_batch(self, jobs: list[_Job[Any]]) -> None:
+        results: list[Any]
+        try:
+            results = await _in_thread(self._writer, _commit_batch, self._locks, jobs)
+        except Exception as error:
+            results = [error] * len(jobs)
+        for job, result in zip(jobs, results, strict=True):
+            if job.done.done():
+                continue
+            if isinstance(result, sqlite3.Error):
+                unavailable = StoreUnavailable(str(result))
+                unavailable.__cause__ = result
+                job.done.set_exception(unavailable)
+            elif isinstance(result, Exception):
+                job.done.set_exception(result)
+            else:
+                job.done.set_result(result)
+
+    async def _look_for_foreign_changes(self) -> None:
+        try:
+            version = await _in_thread(self._writer, _data_version)
+        except sqlite3.Error:
+            return
+        if self._data_version not in (0, version):
+            self.on_foreign_change()
+        self._data_version = version
+
+
+async def _connect(path: Path, opened: list[aiosqlite.Connection], *, read_only: bool = False) -> aiosqlite.Connection:
+    connection = await aiosqlite.connect(path, isolation_level=None, timeout=BUSY_SECONDS, cached_statements=256)
+    opened.append(connection)
+    pragmas = ["journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"]
+    for pragma in [*pragmas, *(["query_only = ON"] if read_only else [])]:
+        await connection.execute(f"PRAGMA {pragma}")
+    return connection
+
+
+async def _in_thread(connection: aiosqlite.Connection, function: Callable[..., T], *arguments: Any) -> T:
+    """Run a function with the sqlite3 connection in its thread.
+
+    aiosqlite awaits each statement with a hop of its own; its one (private) way to run many in a hop is this.
+    """
+    raw = connection._conn  # pyright: ignore[reportPrivateUsage]
+    return await connection._execute(function, raw, *arguments)  # pyright: ignore

@@ -1,0 +1,46 @@
+"""Reads `statements.sql` and the migrations, in the words of one database."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from importlib.resources import files
+from typing import Final, NamedTuple
+
+SQLITE: Final = {"int": "integer", "blob": "blob", "serial": "integer PRIMARY KEY AUTOINCREMENT", "strict": "STRICT",
+                 "lock": "", "claim": ""}  # fmt: skip
+POSTGRES: Final = {"int": "bigint", "blob": "bytea", "serial": "bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
+                   "strict": "", "lock": "FOR UPDATE", "claim": "FOR UPDATE SKIP LOCKED"}  # fmt: skip
+
+
+class Migration(NamedTuple):
+    """One numbered step of the schema; `checksum` is of the file as shipped."""
+
+    number: int
+    name: str
+    checksum: str
+    sql: str
+
+
+def _spoken(sql: str, words: dict[str, str]) -> str:
+    return re.sub(r"\{(\w+)\}", lambda match: words[match[1]], sql)
+
+
+def statements(words: dict[str, str]) -> dict[str, str]:
+    """Return every statement by name."""
+    text = files(__package__ or "").joinpath("statements.sql").read_text("utf-8")
+    parts = re.split(r"^-- name: (\w+)\n", _spoken(text, words), flags=re.MULTILINE)[1:]
+    return {name: sql.strip() for name, sql in zip(parts[::2], parts[1::2], strict=True)}
+
+
+def migrations(words: dict[str, str]) -> list[Migration]:
+    """Return the schema's steps in order."""
+    folder = files(__package__ or "").joinpath("migrations")
+    steps: list[Migration] = []
+    for file in sorted(folder.iterdir(), key=lambda file: file.name):
+        if not file.name.endswith(".sql"):
+            continue
+        text = file.read_text("utf-8")
+        checksum = hashlib.sha256(text.encode()).hexdigest()
+        steps.append(Migration(int(file.name[:4]), file.name, checksum, _spoken(text, words)))
+    return steps

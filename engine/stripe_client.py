@@ -1,0 +1,103 @@
+"""The only room that calls Stripe.
+
+Reads come back as bytes with the answer's `Date`, so that they go through the same decoding as webhooks do.
+Writes carry idempotency keys that are the same for the same intent, so a repeated or doubled call has one
+effect.  Errors: StripeRefused (Stripe said no), StripeUnavailable (no answer in time), and NoSuchObject.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple, TypeVar
+
+import msgspec
+import stripe
+
+from engine.errors import StripeRefused, StripeUnavailable
+
+T = TypeVar("T")
+
+CALL_SECONDS: Final = 9.0
+"""How long one try may take; with a retry a caller hears within 20 s."""
+WHOLE_SECONDS: Final = 18.0
+API_VERSION: Final[str] = stripe.api_version or ""
+
+
+class NoSuchObject(StripeRefused):
+    """Stripe has no object of that id."""
+
+
+class Answer(NamedTuple):
+    """What Stripe answered: the body, and when (its clock, seconds; None without a Date header)."""
+
+    body: bytes
+    date: int | None
+
+
+class StripeClient:
+    """Calls Stripe's API with one key."""
+
+    def __init__(self, key: str, base: str | None = None) -> None:
+        stripe.enable_telemetry = False
+        self._http = stripe.HTTPXClient(timeout=CALL_SECONDS)
+        self._client = stripe.StripeClient(
+            key,
+            base_addresses={"api": base} if base else {},
+            http_client=self._http,
+            max_network_retries=2,
+        )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.close_async()
+
+    async def get(self, path: str, **params: Any) -> Answer:
+        """GET a path under `/v1`; returns the body as it came."""
+        response = await self._call("get", path, params, None)
+        headers: Mapping[str, str] = response.headers
+        return Answer(response.body.encode(), _date(headers))
+
+    async def post(self, path: str, kind: type[T], params: dict[str, Any], *, idempotency_key: str | None) -> T:
+        """POST to a path under `/v1`; returns the answer decoded as `kind`."""
+        response = await self._call("post", path, params, idempotency_key)
+        return decoded(response.body.encode(), kind)
+
+    async def _call(self, method: str, path: str, params: dict[str, Any], key: str | None) -> stripe.StripeResponse:
+        extra: dict[str, Any] = {"idempotency_key": key} if key else {}
+        try:
+            async with asyncio.timeout(WHOLE_SECONDS):
+                return await self._client.raw_request_async(method, f"/v1/{path}", **params, **extra)  # pyright: ignore
+        except TimeoutError as error:
+            raise StripeUnavailable("Stripe did not answer in time") from error
+        except stripe.APIConnectionError as error:
+            raise StripeUnavailable("Stripe could not be reached") from error
+        except stripe.InvalidRequestError as error:
+            if error.http_status == 404:
+                raise NoSuchObject("Stripe has no such object") from error
+            raise StripeRefused(f"Stripe refused: {error.user_message or error.code or 'invalid request'}") from error
+        except (stripe.AuthenticationError, stripe.PermissionError) as error:
+            raise StripeRefused("Stripe refused the API key") from error
+        except stripe.RateLimitError as error:
+            raise StripeUnavailable("Stripe asks to slow down") from error
+        except (stripe.APIError, ValueError) as error:
+            raise StripeUnavailable("Stripe answered with an error") from error
+        except stripe.StripeError as error:
+            raise StripeRefused(f"Stripe refused: {error.user_message or error.code or 'no reason given'}") from error
+
+
+def decoded(body: bytes, kind: type[T]) -> T:
+    """Decode an answer; one that is not of the promised shape counts as no answer."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise StripeUnavailable("Stripe's answer could not be read") from error
+
+
+def _date(headers: Mapping[str, str]) -> int | None:
+    value = next((value for name, value in headers.items() if name.lower() == "date"), None)
+    try:
+        return None if value is None else int(email.utils.parsedate_to_datetime(value).timestamp())
+    except ValueError:
+        return None
