@@ -1,0 +1,348 @@
+"""What is sold: products, prices, coupons, promotion codes, meters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .errors import Obj, StripeError, invalid, missing
+from .ledger import Ledger, in_range
+
+
+def require(p: Obj, *names: str) -> None:
+    """Refuse when a required parameter is not there."""
+    for name in names:
+        if p.get(name) in (None, "", []):
+            raise missing(name)
+
+
+def merge_metadata(obj: Obj, p: Obj) -> None:
+    """Keys are added or replaced; an empty value takes one away, an empty hash all."""
+    if "metadata" not in p:
+        return
+    if p["metadata"] in ("", None):
+        obj["metadata"] = {}
+        return
+    merged = dict(obj.get("metadata") or {}) | p["metadata"]
+    obj["metadata"] = {key: value for key, value in merged.items() if value != ""}
+
+
+def assign(obj: Obj, p: Obj, *names: str) -> None:
+    """Plain fields: given values are taken, an empty string unsets."""
+    for name in names:
+        if name in p:
+            obj[name] = None if p[name] == "" else p[name]
+
+
+def metadata(p: Obj) -> Obj:
+    """The metadata of something new."""
+    return {key: value for key, value in (p.get("metadata") or {}).items() if value != ""}
+
+
+# -- products --------------------------------------------------------------------------------------
+
+
+def create_product(w: Ledger, p: Obj) -> Obj:
+    """POST /v1/products"""
+    require(p, "name")
+    product: Obj = {
+        "id": p.get("id") or w.new_id("prod_"), "object": "product", "active": p.get("active", True),
+        "created": w.now, "default_price": None, "description": p.get("description"),
+        "images": p.get("images", []), "livemode": False,
+        "marketing_features": p.get("marketing_features", []), "metadata": metadata(p), "name": p["name"],
+        "package_dimensions": None, "shippable": p.get("shippable"),
+        "statement_descriptor": p.get("statement_descriptor"), "tax_code": p.get("tax_code"),
+        "unit_label": p.get("unit_label"), "updated": w.now, "url": p.get("url"),
+    }  # fmt: skip
+    w.put(product)
+    w.emit("product.created", product)
+    if data := p.get("default_price_data"):
+        price = create_price(w, {**data, "product": product["id"]})
+        product["default_price"] = price["id"]
+    return product
+
+
+def update_product(w: Ledger, p: Obj, id_: str) -> Obj:
+    """POST /v1/products/:id"""
+    product = w.touch(w.get("product", id_))
+    if p.get("default_price"):
+        w.of("price", p["default_price"], "default_price")
+    assign(product, p, "active", "name", "description", "images", "default_price", "marketing_features",
+           "unit_label", "url", "statement_descriptor", "shippable", "tax_code")  # fmt: skip
+    merge_metadata(product, p)
+    product["updated"] = w.now
+    w.emit("product.updated", product)
+    return product
+
+
+def delete_product(w: Ledger, _p: Obj, id_: str) -> Obj:
+    """DELETE /v1/products/:id"""
+    product = w.get("product", id_)
+    if any(price["product"] == id_ for price in w.all("price")):
+        raise invalid("This product cannot be deleted because it has one or more user-created prices.", "id")
+    w.emit("product.deleted", product)
+    return w.replace(product, {"id": id_, "object": "product", "deleted": True})
+
+
+def list_products(w: Ledger, p: Obj) -> Obj:
+    """GET /v1/products"""
+    return w.page("product", p, "/v1/products", lambda o: (
+        ("active" not in p or o["active"] == p["active"]) and ("ids" not in p or o["id"] in p["ids"])
+        and in_range(o["created"], p.get("created"))
+    ))  # fmt: skip
+
+
+# -- prices ----------------------------------------------------------------------------------------
+
+
+def create_price(w: Ledger, p: Obj, id_: str | None = None) -> Obj:
+    """POST /v1/prices"""
+    require(p, "currency")
+    if data := p.get("product_data"):
+        product = create_product(w, data)
+    else:
+        require(p, "product")
+        product = w.of("product", p["product"], "product")
+    recurring = p.get("recurring")
+    if "unit_amount" not in p and "unit_amount_decimal" not in p and not p.get("custom_unit_amount"):
+        raise missing("unit_amount")
+    amount = p.get("unit_amount")
+    price: Obj = {
+        "id": id_ or w.new_id("price_"), "object": "price", "active": p.get("active", True),
+        "billing_scheme": p.get("billing_scheme", "per_unit"), "created": w.now,
+        "currency": str(p["currency"]).lower(), "custom_unit_amount": None, "livemode": False,
+        "lookup_key": None, "metadata": metadata(p), "nickname": p.get("nickname"),
+        "product": product["id"],
+        "recurring": recurring_of(w, recurring) if recurring else None,
+        "tax_behavior": p.get("tax_behavior", "unspecified"), "tiers_mode": None,
+        "transform_quantity": None, "type": "recurring" if recurring else "one_time",
+        "unit_amount": amount,
+        "unit_amount_decimal": p.get("unit_amount_decimal") or (None if amount is None else str(amount)),
+    }  # fmt: skip
+    w.put(price)
+    _set_lookup_key(w, price, p)
+    w.emit("price.created", price)
+    return price
+
+
+def recurring_of(w: Ledger, given: Obj) -> Obj:
+    """The `recurring` hash; a meter makes it metered."""
+    require(given, "interval")
+    if meter := given.get("meter"):
+        w.of("billing.meter", meter, "recurring[meter]")
+    usage = given.get("usage_type", "licensed")
+    return {
+        "interval": given["interval"], "interval_count": given.get("interval_count", 1), "meter": meter,
+        "trial_period_days": None, "usage_type": usage,
+    }  # fmt: skip
+
+
+def _set_lookup_key(w: Ledger, price: Obj, p: Obj) -> None:
+    key = p.get("lookup_key")
+    if key is None:
+        return
+    for other in w.all("price"):
+        if key and other["lookup_key"] == key and other is not price:
+            if not p.get("transfer_lookup_key"):
+                raise invalid(f"A price (`{other['id']}`) already uses that lookup key.", "lookup_key")
+            w.touch(other)["lookup_key"] = None
+            w.emit("price.updated", other)
+    price["lookup_key"] = key or None
+
+
+def update_price(w: Ledger, p: Obj, id_: str) -> Obj:
+    """POST /v1/prices/:id"""
+    price = w.touch(w.get("price", id_))
+    assign(price, p, "active", "nickname", "tax_behavior")
+    _set_lookup_key(w, price, p)
+    merge_metadata(price, p)
+    w.emit("price.updated", price)
+    return price
+
+
+def list_prices(w: Ledger, p: Obj) -> Obj:
+    """GET /v1/prices"""
+    recurring = p.get("recurring") or {}
+    return w.page("price", p, "/v1/prices", lambda o: (
+        ("active" not in p or o["active"] == p["active"])
+        and ("product" not in p or o["product"] == p["product"])
+        and ("type" not in p or o["type"] == p["type"])
+        and ("currency" not in p or o["currency"] == p["currency"])
+        and ("lookup_keys" not in p or o["lookup_key"] in p["lookup_keys"])
+        and all((o["recurring"] or {}).get(k) == v for k, v in recurring.items())
+        and in_range(o["created"], p.get("created"))
+    ))  # fmt: skip
+
+
+# -- coupons and promotion codes -------------------------------------------------------------------
+
+
+def create_coupon(w: Ledger, p: Obj) -> Obj:
+    """POST /v1/coupons"""
+    if ("percent_off" in p) == ("amount_off" in p):
+        raise invalid("You must pass either percent_off or amount_off.", "percent_off")
+    if "amount_off" in p:
+        require(p, "currency")
+    coupon: Obj = {
+        "id": p.get("id") or w.new_id("")[:8], "object": "coupon", "amount_off": p.get("amount_off"),
+        "created": w.now, "currency": p.get("currency"), "duration": p.get("duration", "once"),
+        "duration_in_months": p.get("duration_in_months"), "livemode": False,
+        "max_redemptions": p.get("max_redemptions"), "metadata": metadata(p), "name": p.get("name"),
+        "percent_off": p.get("percent_off"), "redeem_by": p.get("redeem_by"), "times_redeemed": 0,
+        "valid": True,
+    }  # fmt: skip
+    w.put(coupon)
+    w.emit("coupon.created", coupon)
+    return coupon
+
+
+def update_coupon(w: Ledger, p: Obj, id_: str) -> Obj:
+    """POST /v1/coupons/:id"""
+    coupon = w.touch(w.get("coupon", id_))
+    assign(coupon, p, "name")
+    merge_metadata(coupon, p)
+    w.emit("coupon.updated", coupon)
+    return coupon
+
+
+def delete_coupon(w: Ledger, _p: Obj, id_: str) -> Obj:
+    """DELETE /v1/coupons/:id"""
+    coupon = w.get("coupon", id_)
+    w.emit("coupon.deleted", coupon)
+    return w.replace(coupon, {"id": id_, "object": "coupon", "deleted": True})
+
+
+def list_coupons(w: Ledger, p: Obj) -> Obj:
+    """GET /v1/coupons"""
+    return w.page("coupon", p, "/v1/coupons", lambda o: in_range(o["created"], p.get("created")))
+
+
+def create_promotion_code(w: Ledger, p: Obj) -> Obj:
+    """POST /v1/promotion_codes"""
+    coupon = (p.get("promotion") or {}).get("coupon") or p.get("coupon")
+    if not coupon:
+        raise missing("promotion[coupon]")
+    w.of("coupon", coupon, "promotion[coupon]")
+    code = p.get("code") or w.new_id("")[:8].upper()
+    if any(o["code"].lower() == code.lower() and o["active"] for o in w.all("promotion_code")):
+        raise invalid(f"An active promotion code with `code: {code}` already exists.", "code")
+    restrictions: Obj = {"first_time_transaction": False, "minimum_amount": None,
+                         "minimum_amount_currency": None}  # fmt: skip
+    promotion: Obj = {
+        "id": w.new_id("promo_"), "object": "promotion_code", "active": p.get("active", True), "code": code,
+        "created": w.now, "customer": p.get("customer"), "customer_account": None,
+        "expires_at": p.get("expires_at"), "livemode": False,
+        "max_redemptions": p.get("max_redemptions"), "metadata": metadata(p),
+        "promotion": {"type": "coupon", "coupon": coupon},
+        "restrictions": restrictions | (p.get("restrictions") or {}), "times_redeemed": 0,
+    }  # fmt: skip
+    w.put(promotion)
+    w.emit("promotion_code.created", promotion)
+    return promotion
+
+
+def update_promotion_code(w: Ledger, p: Obj, id_: str) -> Obj:
+    """POST /v1/promotion_codes/:id"""
+    promotion = w.touch(w.get("promotion_code", id_))
+    assign(promotion, p, "active")
+    merge_metadata(promotion, p)
+    w.emit("promotion_code.updated", promotion)
+    return promotion
+
+
+def list_promotion_codes(w: Ledger, p: Obj) -> Obj:
+    """GET /v1/promotion_codes"""
+    return w.page("promotion_code", p, "/v1/promotion_codes", lambda o: (
+        ("code" not in p or o["code"].lower() == p["code"].lower())
+        and ("active" not in p or o["active"] == p["active"])
+        and ("coupon" not in p or o["promotion"]["coupon"] == p["coupon"])
+        and ("customer" not in p or o["customer"] == p["customer"])
+        and in_range(o["created"], p.get("created"))
+    ))  # fmt: skip
+
+
+def redeem(w: Ledger, given: Any, *, customer: str, sub: str | None = None, session: str | None = None) -> list[str]:
+    """`discounts: [{coupon | promotion_code | discount}]` → new discount objects' ids."""
+    ids: list[str] = []
+    for each in given or []:
+        if kept := each.get("discount"):
+            ids.append(w.of("discount", kept, "discounts[0][discount]")["id"])
+            continue
+        promotion = None
+        if code := each.get("promotion_code"):
+            promotion = w.touch(w.of("promotion_code", code, "discounts[0][promotion_code]"))
+            _check_usable(w, promotion, customer)
+            promotion["times_redeemed"] += 1
+        coupon = w.touch(w.of("coupon", promotion["promotion"]["coupon"] if promotion else each["coupon"],
+                              "discounts[0][coupon]"))  # fmt: skip
+        if not coupon["valid"] or (coupon["redeem_by"] or w.now) < w.now:
+            raise invalid("Coupon expired: " + coupon["id"], "coupon", "coupon_expired")
+        coupon["times_redeemed"] += 1
+        ids.append(_discount(w, coupon, promotion, customer, sub, session)["id"])
+    return ids
+
+
+def _check_usable(w: Ledger, promotion: Obj, customer: str) -> None:
+    full = promotion["max_redemptions"] and promotion["times_redeemed"] >= promotion["max_redemptions"]
+    late = promotion["expires_at"] and promotion["expires_at"] <= w.now
+    other = promotion["customer"] and promotion["customer"] != customer
+    if not promotion["active"] or full or late or other:
+        raise StripeError(400, "This promotion code cannot be redeemed.", param="discounts[0][promotion_code]")
+
+
+def _discount(
+    w: Ledger, coupon: Obj, promotion: Obj | None, customer: str, sub: str | None, session: str | None
+) -> Obj:
+    months = coupon["duration_in_months"] if coupon["duration"] == "repeating" else None
+    end = w.now + int(months) * 2_629_746 if months else (w.now + 1 if coupon["duration"] == "once" else None)
+    return w.put({
+        "id": w.new_id("di_"), "object": "discount", "checkout_session": session, "customer": customer,
+        "customer_account": None, "end": end, "invoice": None, "invoice_item": None,
+        "promotion_code": promotion["id"] if promotion else None,
+        "source": {"type": "coupon", "coupon": coupon["id"]}, "start": w.now, "subscription": sub,
+        "subscription_item": None,
+    })  # fmt: skip
+
+
+# -- meters ----------------------------------------------------------------------------------------
+
+
+def create_meter(w: Ledger, p: Obj) -> Obj:
+    """POST /v1/billing/meters"""
+    require(p, "display_name", "event_name", "default_aggregation")
+    if any(m["event_name"] == p["event_name"] and m["status"] == "active" for m in w.all("billing.meter")):
+        raise invalid("An active meter with this event name already exists.", "event_name")
+    mapping = {"type": "by_id", "event_payload_key": "stripe_customer_id"}
+    meter: Obj = {
+        "id": w.new_id("mtr_"), "object": "billing.meter", "created": w.now,
+        "customer_mapping": p.get("customer_mapping") or mapping,
+        "default_aggregation": p["default_aggregation"], "display_name": p["display_name"],
+        "event_name": p["event_name"], "event_time_window": p.get("event_time_window"), "livemode": False,
+        "status": "active", "status_transitions": {"deactivated_at": None}, "updated": w.now,
+        "value_settings": p.get("value_settings") or {"event_payload_key": "value"},
+    }  # fmt: skip
+    w.put(meter)
+    w.emit("billing.meter.created", meter)
+    return meter
+
+
+def list_meters(w: Ledger, p: Obj) -> Obj:
+    """GET /v1/billing/meters"""
+    return w.page("billing.meter", p, "/v1/billing/meters",
+                  lambda o: "status" not in p or o["status"] == p["status"])  # fmt: skip
+
+
+def create_meter_event(w: Ledger, p: Obj) -> Obj:
+    """POST /v1/billing/meter_events"""
+    require(p, "event_name", "payload")
+    identifier = p.get("identifier") or w.new_id("")
+    if any(e["identifier"] == identifier for e in w.all("billing.meter_event")):
+        raise invalid(f"An event already exists with identifier {identifier}.", "identifier")
+    if not any(m["event_name"] == p["event_name"] for m in w.all("billing.meter")):
+        raise invalid(f"No active meter found for event name {p['event_name']}.", "event_name")
+    event: Obj = {
+        "id": identifier, "object": "billing.meter_event", "created": w.now,
+        "event_name": p["event_name"], "identifier": identifier, "livemode": False,
+        "payload": p["payload"], "timestamp": p.get("timestamp", w.now),
+    }  # fmt: skip
+    w.put(event)
+    return event

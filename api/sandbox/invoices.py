@@ -1,0 +1,398 @@
+"""Invoices and invoice items as resources; payment intents and charges beside them."""
+
+from __future__ import annotations
+
+from . import bills, collection, payments
+from .cards import AUTHENTICATE, OK
+from .catalog import assign, merge_metadata, metadata, require
+from .errors import Obj, StripeError, invalid
+from .ledger import Ledger, in_range
+from .periods import DAY, period_end
+from .prorations import new_item
+
+
+def create_invoice(w: Ledger, p: Obj) -> Obj:
+    """POST /v1/invoices: a draft of one's own, or of what waits for a subscription."""
+    require(p, "customer")
+    customer = w.of("customer", p["customer"], "customer")
+    sub = w.of("subscription", p["subscription"], "subscription") if p.get("subscription") else None
+    method = p.get("collection_method", "charge_automatically")
+    if method == "send_invoice" and "days_until_due" not in p and "due_date" not in p:
+        raise invalid("If invoice collection method is set to 'send_invoice', you must specify "
+                      "'days_until_due' or 'due_date'.", "due_date")  # fmt: skip
+    include = p.get("pending_invoice_items_behavior", "exclude") == "include" or sub is not None
+    items = [i for i in w.all("invoiceitem") if include and i["customer"] == customer["id"]
+             and not i["invoice"] and not i.get("deleted")]  # fmt: skip
+    lines = [collection.item_line(w, item, sub) for item in items]
+    auto = bool(p.get("auto_advance", False))
+    more: Obj = {
+        "collection_method": method, "metadata": metadata(p), "description": p.get("description"),
+        "footer": p.get("footer"), "due_date": p.get("due_date"), "automatically_finalizes_at": None,
+        "next_payment_attempt": None,
+    }  # fmt: skip
+    if auto:
+        more["automatically_finalizes_at"] = w.now + bills.DRAFT_FOR
+    if p.get("days_until_due") is not None:
+        more["due_date"] = w.now + p["days_until_due"] * DAY
+    if name := p.get("default_payment_method"):
+        more["default_payment_method"] = w.of("payment_method", name, "default_payment_method")["id"]
+    currency = p.get("currency") or (items[0]["currency"] if items else customer.get("currency") or "usd")
+    invoice = bills.new_invoice(
+        w, customer, reason="manual", lines=lines, currency=currency, sub=sub, auto_advance=auto, **more
+    )
+    for item in items:
+        w.touch(item)["invoice"] = invoice["id"]
+    if sub is not None:
+        w.note(sub["id"]).setdefault("invoices", []).append(invoice["id"])
+    return invoice
+
+
+def get_invoice(w: Ledger, _p: Obj, id_: str) -> Obj:
+    """GET /v1/invoices/:id"""
+    return w.get("invoice", id_)
+
+
+def list_invoices(w: Ledger, p: Obj) -> Obj:
+    """GET /v1/invoices"""
+
+    def of_subscription(o: Obj) -> str | None:
+        return ((o["parent"] or {}).get("subscription_details") or {}).get("subscription")
+
+    return w.page("invoice", p, "/v1/invoices", lambda o: (
+        ("customer" not in p or o["customer"] == p["customer"])
+        and ("subscription" not in p or of_subscription(o) == p["subscription"])
+        and ("status" not in p or o["status"] == p["status"])
+        and ("collection_method" not in p or o["collection_method"] == p["collection_method"])
+        and in_range(o["created"], p.get("created")) and in_range(o["due_date"] or 0, p.get("due_date"))
+        and (o["test_clock"] is None or "customer" in p or "subscription" in p)
+    ))  # fmt: skip
+
+
+def list_lines(w: Ledger, p: Obj, id_: str) -> Obj:
+    """GET /v1/invoices/:id/lines"""
+    from .ledger import paged
+
+    return paged(list(w.get("invoice", id_)["lines"]["data"]), p, f"/v1/invoices/{id_}/lines")
+
+
+def update_invoice(w: Ledger, p: Obj, id_: str) -> Obj:
+    """POST /v1/invoices/:id"""
+    invoice = w.touch(w.get("invoice", id_))
+    if set(p) - {"metadata", "auto_advance", "default_payment_method", "expand"}:
+        bills.require(invoice, "draft", doing="edit")
+    assign(invoice, p, "description", "footer", "auto_advance", "due_date", "collection_method",
+           "default_payment_method", "statement_descriptor")  # fmt: skip
+    merge_metadata(invoice, p)
+    if p.get("auto_advance") and invoice["status"] == "draft":
+        invoice["automatically_finalizes_at"] = max(w.now, invoice["created"] + bills.DRAFT_FOR)
+    if p.get("auto_advance") and invoice["status"] == "open" and not invoice["next_payment_attempt"]:
+        invoice["next_payment_attempt"] = w.now + bills.DRAFT_FOR
+    w.emit("invoice.updated", invoice)
+    return invoice
+
+
+def delete_invoice(w: Ledger, _p: Obj, id_: str) -> Obj:
+    """DELETE /v1/invoices/:id; drafts only."""
+    invoice = w.get("invoice", id_)
+    bills.require(invoice, "draft", doing="delete")
+    w.emit("invoice.deleted", invoice)
+    return w.replace(invoice, {"id": id_, "object": "invoice", "deleted": True})
+
+
+def finalize_invoice(w: Ledger, p: Obj, id_: str) -> Obj:
+    """POST /v1/invoices/:id/finalize; payment follows in about an hour when it advances by itself."""
+    invoice = w.get("invoice", id_)
+    bills.require(invoice, "draft", doing="finalize")
+    if "auto_advance" in p:
+        w.touch(invoice)["auto_advance"] = p["auto_advance"]
+    bills.finalize(w, invoice)
+    if not invoice["amount_due"]:
+        collection.settle(w, invoice)
+    elif invoice["auto_advance"] and invoice["collection_method"] == "charge_automatically":
+        w.touch(invoice)["next_payment_attempt"] = w.now + bills.DRAFT_FOR
+        w.emit("invoice.updated", invoice)
+    else:
+        collection.prepare(w, invoice)
+    return invoice
+
+
+def pay_invoice(w: Ledger, p: Obj, id_: str) -> Obj:
+    """POST /v1/invoices/:id/pay"""
+    invoice = w.get("invoice", id_)
+    if invoice["status"] == "draft":
+        bills.finalize(w, invoice)
+    bills.require(invoice, "open", "uncollectible", doing="pay")
+    if p.get("paid_out_of_band"):
+        collection.settle(w, invoice, off_stripe=True)
+        return invoice
+    method = _method_to_pay(w, invoice, p)
+    if method is None and invoice["amount_remaining"]:
+        raise StripeError(
+            400, "There is no `default_payment_method` set on this Customer or Invoice. Please add a payment "
+            "method.", code="missing")  # fmt: skip
+    outcome = collection.collect(w, invoice, method=method, manual=True, on_session=p.get("off_session") is False)
+    if outcome == AUTHENTICATE:
+        raise StripeError(402, "Payment for this invoice requires additional user action before it can be "
+                          "completed successfully.", code="invoice_payment_intent_requires_action", keep=True,
+                          payment_intent=_intent_copy(w, invoice))  # fmt: skip
+    if outcome != OK:
+        raise payments.refusal(outcome, payment_intent=_intent_copy(w, invoice))
+    return invoice
+
+
+def _method_to_pay(w: Ledger, invoice: Obj, p: Obj) -> str | None:
+    if name := p.get("payment_method"):
+        method = payments.method_named(w, name)
+        if method["customer"] is None and name.startswith("pm_card_"):
+            payments.attach(w, method, invoice["customer"], checked=False)
+        return str(method["id"])
+    return p.get("source") or collection.method_for(w, invoice)
+
+
+def _intent_copy(w: Ledger, invoice: Obj) -> Obj | None:
+    intent = bills.intent_of(w, invoice)
+    return dict(intent) if intent else None
+
+
+def void_invoice(w: Ledger, _p: Obj, id_: str) -> Obj:
+    """POST /v1/invoices/:id/void"""
+    invoice = w.get("invoice", id_)
+    bills.require(invoice, "open", "uncollectible", doing="void")
+    collection.annul(w, invoice)
+    return invoice
+
+
+def mark_uncollectible(w: Ledger, _p: Obj, id_: str) -> Obj:
+    """POST /v1/invoices/:id/mark_uncollectible"""
+    invoice = w.get("invoice", id_)
+    bills.require(invoice, "open", doing="mark as uncollectible")
+    collection.forgive(w, invoice)
+    return invoice
+
+
+def send_invoice(w: Ledger, _p: Obj, id_: str) -> Obj:
+    """POST /v1/invoices/:id/send"""
+    invoice = w.get("invoice", id_)
+    if invoice["collection_method"] != "send_invoice":
+        raise invalid("You can only manually send an invoice if its collection method is 'send_invoice'.")
+    if invoice["status"] == "draft":
+        bills.finalize(w, invoice)
+    w.emit("invoice.sent", invoice)
+    return invoice
+
+
+def create_preview(w: Ledger, p: Obj) -> Obj:
+    """POST /v1/invoices/create_preview: the next renewal of a subscription, kept nowhere."""
+    require(p, "subscription")
+    sub = w.of("subscription", p["subscription"], "subscription")
+    customer = w.get("customer", sub["customer"])
+    changed = {i["id"]: i for i in (p.get("subscription_details") or {}).get("items") or [] if "id" in i}
+    lines: list[Obj] = []
+    for item in sub["items"]["data"]:
+        change = changed.get(item["id"], {})
+        price = w.of("price", change["price"], "price") if change.get("price") else item["price"]
+        start = item["current_period_end"]
+        period = (start, period_end(price["recurring"], sub["billing_cycle_anchor"], start))
+        quantity = change.get("quantity", item.get("quantity", 0))
+        lines.append(bills.new_line(w, price=price, quantity=quantity, sub=sub, item=item, period=period))
+    invoice = bills.new_invoice(w, customer, reason="upcoming", lines=lines, currency=sub["currency"], sub=sub)
+    invoice["id"] = w.new_id("upcoming_in_")
+    w.fresh_events.clear()
+    w.forget("invoice", invoice)
+    return invoice
+
+
+def list_payments(w: Ledger, p: Obj) -> Obj:
+    """GET /v1/invoice_payments"""
+    return w.page("invoice_payment", p, "/v1/invoice_payments", lambda o: (
+        ("invoice" not in p or o["invoice"] == p["invoice"]) and p.get("status", o["status"]) == o["status"]
+    ))  # fmt: skip
+
+
+def get_payment(w: Ledger, _p: Obj, id_: str) -> Obj:
+    """GET /v1/invoice_payments/:id"""
+    return w.get("invoice_payment", id_)
+
+
+# -- invoice items ---------------------------------------------------------------------------------
+
+
+def create_invoiceitem(w: Ledger, p: Obj) -> Obj:
+    """POST /v1/invoiceitems"""
+    require(p, "customer")
+    customer = w.of("customer", p["customer"], "customer")
+    name = (p.get("pricing") or {}).get("price") or p.get("price")
+    price = w.of("price", name, "pricing[price]") if name else None
+    quantity = p.get("quantity", 1)
+    amount = p.get("amount")
+    if amount is None:
+        each = (price or p.get("price_data") or p).get("unit_amount") or p.get("unit_amount_decimal") or 0
+        amount = round(float(each) * quantity)
+    currency = p.get("currency") or (price or p.get("price_data") or {}).get("currency")
+    if not currency:
+        raise invalid("Missing required param: currency.", "currency", "parameter_missing")
+    sub = w.of("subscription", p["subscription"], "subscription") if p.get("subscription") else None
+    period = p.get("period") or {"start": w.now, "end": w.now}
+    item = new_item(
+        w, customer=customer["id"], amount=amount, currency=currency, description=p.get("description"),
+        period=(period["start"], period["end"]), sub=sub, price=price, quantity=quantity,
+        invoice=p.get("invoice"), given=p,
+    )  # fmt: skip
+    if p.get("invoice"):
+        invoice = w.touch(w.of("invoice", p["invoice"], "invoice"))
+        bills.require(invoice, "draft", doing="edit")
+        bills.add_lines(w, invoice, [collection.item_line(w, item)])
+        w.emit("invoice.updated", invoice)
+    return item
+
+
+def update_invoiceitem(w: Ledger, p: Obj, id_: str) -> Obj:
+    """POST /v1/invoiceitems/:id"""
+    item = w.touch(w.get("invoiceitem", id_))
+    assign(item, p, "amount", "description", "quantity", "discountable")
+    merge_metadata(item, p)
+    return item
+
+
+def get_invoiceitem(w: Ledger, _p: Obj, id_: str) -> Obj:
+    """GET /v1/invoiceitems/:id"""
+    return w.get("invoiceitem", id_)
+
+
+def delete_invoiceitem(w: Ledger, _p: Obj, id_: str) -> Obj:
+    """DELETE /v1/invoiceitems/:id"""
+    item = w.get("invoiceitem", id_)
+    w.emit("invoiceitem.deleted", item)
+    return w.replace(item, {"id": id_, "object": "invoiceitem", "deleted": True})
+
+
+def list_invoiceitems(w: Ledger, p: Obj) -> Obj:
+    """GET /v1/invoiceitems"""
+    return w.page("invoiceitem", p, "/v1/invoiceitems", lambda o: (
+        ("customer" not in p or o["customer"] == p["customer"])
+        and ("invoice" not in p or o["invoice"] == p["invoice"])
+        and ("pending" not in p or (o["invoice"] is None) == p["pending"])
+    ))  # fmt: skip
+
+
+# -- payment intents -------------------------------------------------------------------------------
+
+
+def create_payment_intent(w: Ledger, p: Obj) -> Obj:
+    """POST /v1/payment_intents"""
+    require(p, "amount", "currency")
+    if p["amount"] < 1:
+        raise invalid("This value must be greater than or equal to 1.", "amount",
+                      "parameter_invalid_integer")  # fmt: skip
+    more = {key: p[key] for key in ("description", "capture_method", "receipt_email", "setup_future_usage",
+                                    "shipping", "statement_descriptor", "transfer_group") if key in p}  # fmt: skip
+    intent = payments.new_intent(w, p["amount"], p["currency"], p.get("customer"), metadata=metadata(p), **more)
+    if name := p.get("payment_method") or p.get("source"):
+        intent["payment_method"] = payments.method_named(w, name)["id"]
+        intent["status"] = "requires_confirmation"
+    return _confirm(w, intent, p) if p.get("confirm") else intent
+
+
+def confirm_payment_intent(w: Ledger, p: Obj, id_: str) -> Obj:
+    """POST /v1/payment_intents/:id/confirm"""
+    intent = w.get("payment_intent", id_)
+    if name := p.get("payment_method"):
+        w.touch(intent)["payment_method"] = payments.method_named(w, name)["id"]
+    return _confirm(w, intent, p)
+
+
+def _confirm(w: Ledger, intent: Obj, p: Obj) -> Obj:
+    if intent["status"] in ("succeeded", "canceled", "requires_capture"):
+        raise invalid(f"This PaymentIntent's status is {intent['status']}; it cannot be confirmed.",
+                      code="payment_intent_unexpected_state")  # fmt: skip
+    method = intent["payment_method"]
+    if not method:
+        raise invalid("You cannot confirm this PaymentIntent because it's missing a payment method.",
+                      "payment_method", "payment_intent_unexpected_state")  # fmt: skip
+    outcome = payments.confirm(w, intent, method, on_session=not p.get("off_session"))
+    invoice = invoice_paid_by(w, intent)
+    if invoice is not None and outcome != AUTHENTICATE:
+        collection.conclude(w, invoice, outcome, method, manual=True)
+    if outcome not in (OK, AUTHENTICATE):
+        raise payments.refusal(outcome, payment_intent=dict(intent))
+    return intent
+
+
+def invoice_paid_by(w: Ledger, intent: Obj) -> Obj | None:
+    """The open invoice that this intent would pay."""
+    for payment in w.all("invoice_payment"):
+        if payment["payment"]["payment_intent"] == intent["id"] and payment["status"] == "open":
+            return w.find("invoice", payment["invoice"])
+    return None
+
+
+def authenticate(w: Ledger, intent: Obj, succeed: bool) -> str:
+    """3-D Secure was passed or not; the invoice and its subscription follow."""
+    if intent["status"] != "requires_action":
+        raise invalid("This payment does not wait for authentication.", code="payment_intent_unexpected_state")
+    method = str(intent["payment_method"])
+    if succeed:
+        outcome = payments.confirm(w, intent, method, on_session=True, authenticated=True)
+    else:
+        outcome = payments.fail_authentication(w, intent)
+    invoice = invoice_paid_by(w, intent)
+    if invoice is not None:
+        collection.conclude(w, invoice, outcome, method, manual=True)
+    return outcome
+
+
+def get_payment_intent(w: Ledger, _p: Obj, id_: str) -> Obj:
+    """GET /v1/payment_intents/:id"""
+    return w.get("payment_intent", id_)
+
+
+def update_payment_intent(w: Ledger, p: Obj, id_: str) -> Obj:
+    """POST /v1/payment_intents/:id"""
+    intent = w.touch(w.get("payment_intent", id_))
+    assign(intent, p, "amount", "description", "receipt_email", "setup_future_usage")
+    if name := p.get("payment_method"):
+        intent["payment_method"] = payments.method_named(w, name)["id"]
+        intent["status"] = "requires_confirmation"
+    merge_metadata(intent, p)
+    return intent
+
+
+def cancel_payment_intent(w: Ledger, p: Obj, id_: str) -> Obj:
+    """POST /v1/payment_intents/:id/cancel"""
+    intent = w.get("payment_intent", id_)
+    if intent["status"] in ("succeeded", "canceled"):
+        raise invalid(f"You cannot cancel this PaymentIntent because it has a status of {intent['status']}.",
+                      code="payment_intent_unexpected_state")  # fmt: skip
+    return payments.cancel_intent(w, intent, p.get("cancellation_reason"))
+
+
+def capture_payment_intent(w: Ledger, p: Obj, id_: str) -> Obj:
+    """POST /v1/payment_intents/:id/capture"""
+    intent = w.touch(w.get("payment_intent", id_))
+    if intent["status"] != "requires_capture":
+        raise invalid(f"This PaymentIntent could not be captured because it has a status of "
+                      f"{intent['status']}.", code="payment_intent_unexpected_state")  # fmt: skip
+    amount = p.get("amount_to_capture", intent["amount"])
+    intent |= {"status": "succeeded", "amount_received": amount, "amount_capturable": 0}
+    charge = w.touch(w.get("charge", intent["latest_charge"]))
+    charge |= {"captured": True, "amount_captured": amount}
+    w.emit("charge.captured", charge)
+    w.emit("payment_intent.succeeded", intent)
+    return intent
+
+
+def list_payment_intents(w: Ledger, p: Obj) -> Obj:
+    """GET /v1/payment_intents"""
+    return w.page("payment_intent", p, "/v1/payment_intents",
+                  lambda o: "customer" not in p or o["customer"] == p["customer"])  # fmt: skip
+
+
+def get_charge(w: Ledger, _p: Obj, id_: str) -> Obj:
+    """GET /v1/charges/:id"""
+    return w.get("charge", id_)
+
+
+def list_charges(w: Ledger, p: Obj) -> Obj:
+    """GET /v1/charges"""
+    return w.page("charge", p, "/v1/charges",
+                  lambda o: "customer" not in p or o["customer"] == p["customer"])  # fmt: skip

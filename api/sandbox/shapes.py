@@ -1,0 +1,185 @@
+"""How objects look: the current API version (the one that the pinned `stripe` speaks), and pre-basil.
+
+Objects are stored in the current shape. A webhook endpoint, or a request's `Stripe-Version`, may ask
+for a version before 2025-03-31.basil: there the period is on the subscription, an invoice names its
+subscription directly, and discounts carry their coupon.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any, cast
+
+from .errors import Obj, invalid
+
+API_VERSION = "2026-10-28.endive"
+BASIL = "2025-03-31"
+EXPAND_DEPTH = 4
+
+
+def is_legacy(version: str) -> bool:
+    """Before basil?"""
+    return version[:10] < BASIL
+
+
+# -- differences -----------------------------------------------------------------------------------
+
+
+def difference(before: Obj, after: Obj) -> Obj:
+    """`previous_attributes`: the old value of what changed; nested hashes in part, arrays whole."""
+    old: Obj = {}
+    for key in before.keys() | after.keys():
+        was, now = before.get(key), after.get(key)
+        if was == now:
+            continue
+        if isinstance(was, dict) and isinstance(now, dict):
+            old[key] = difference(cast("Obj", was), cast("Obj", now))
+        else:
+            old[key] = copy.deepcopy(was)
+    return {key: old[key] for key in sorted(old)}
+
+
+# -- versions --------------------------------------------------------------------------------------
+
+
+def rendered(value: Any, version: str) -> Any:
+    """A deep copy in the shape of `version`."""
+    legacy = is_legacy(version)
+
+    def walk(node: Any) -> Any:
+        if isinstance(node, list):
+            return [walk(each) for each in cast("list[Any]", node)]
+        if not isinstance(node, dict):
+            return node
+        out: Obj = {key: walk(each) for key, each in cast("Obj", node).items()}
+        if legacy and (convert := LEGACY.get(str(out.get("object")))):
+            convert(out)
+        return out
+
+    return walk(value)
+
+
+def _legacy_subscription(sub: Obj) -> None:
+    ends = [item.get("current_period_end") for item in sub["items"]["data"]]
+    starts = [item.get("current_period_start") for item in sub["items"]["data"]]
+    for item in sub["items"]["data"]:
+        for gone in ("current_period_end", "current_period_start", "discounts"):
+            item.pop(gone, None)
+        item["plan"] = _legacy_plan(item["price"])
+    sub["current_period_end"] = min((end for end in ends if end), default=None)
+    sub["current_period_start"] = min((start for start in starts if start), default=None)
+    sub["plan"] = sub["items"]["data"][0]["plan"] if len(sub["items"]["data"]) == 1 else None
+    sub["quantity"] = sub["items"]["data"][0].get("quantity") if sub["plan"] else None
+    sub["discount"] = (sub.get("discounts") or [None])[0]
+    for gone in ("billing_mode", "billing_schedules", "status_details", "managed_payments"):
+        sub.pop(gone, None)
+
+
+def _legacy_plan(price: Obj) -> Obj:
+    recurring = price.get("recurring") or {}
+    return {
+        "id": price["id"], "object": "plan", "active": price["active"], "amount": price["unit_amount"],
+        "currency": price["currency"], "interval": recurring.get("interval"),
+        "interval_count": recurring.get("interval_count"), "product": price["product"],
+        "livemode": False, "metadata": price["metadata"], "nickname": price["nickname"],
+        "usage_type": recurring.get("usage_type"), "created": price["created"],
+    }  # fmt: skip
+
+
+def _legacy_invoice(invoice: Obj) -> None:
+    details = (invoice.pop("parent", None) or {}).get("subscription_details") or {}
+    invoice["subscription"] = details.get("subscription")
+    invoice["subscription_details"] = {"metadata": details.get("metadata")} if details else None
+    invoice["paid"] = invoice["status"] == "paid"
+    invoice["paid_out_of_band"] = invoice["amount_paid_off_stripe"] > 0
+    invoice["tax"] = None
+    invoice["discount"] = (invoice.get("discounts") or [None])[0]
+    invoice["quote"] = invoice["charge"] = None
+    payments = (invoice.pop("payments", None) or {}).get("data") or [{}]
+    invoice["payment_intent"] = (payments[0].get("payment") or {}).get("payment_intent")
+    for gone in ("status_details", "confirmation_secret", "amount_overpaid", "total_taxes",
+                 "amount_paid_off_stripe"):  # fmt: skip
+        invoice.pop(gone, None)
+
+
+def _legacy_line(line: Obj) -> None:
+    parent = line.pop("parent", None) or {}
+    details = parent.get(parent.get("type", "")) or {}
+    line["type"] = "subscription" if parent.get("type") == "subscription_item_details" else "invoiceitem"
+    line["proration"] = details.get("proration", False)
+    line["subscription"] = details.get("subscription")
+    line["subscription_item"] = details.get("subscription_item")
+    pricing = (line.pop("pricing", None) or {}).get("price_details") or {}
+    line["price"] = pricing.get("price")
+
+
+def _legacy_discount(discount: Obj) -> None:
+    discount["coupon"] = discount.pop("source")["coupon"]
+
+
+def _legacy_promotion_code(code: Obj) -> None:
+    code["coupon"] = code.pop("promotion")["coupon"]
+
+
+LEGACY: dict[str, Callable[[Obj], None]] = {
+    "subscription": _legacy_subscription,
+    "invoice": _legacy_invoice,
+    "line_item": _legacy_line,
+    "discount": _legacy_discount,
+    "promotion_code": _legacy_promotion_code,
+}
+
+# -- expansion -------------------------------------------------------------------------------------
+
+# Fields that hold an id → the kind of object it names.
+NAMES: dict[str, str] = {
+    "customer": "customer", "latest_invoice": "invoice", "invoice": "invoice",
+    "subscription": "subscription", "default_payment_method": "payment_method",
+    "payment_method": "payment_method", "test_clock": "test_helpers.test_clock", "product": "product",
+    "price": "price", "default_price": "price", "payment_intent": "payment_intent",
+    "setup_intent": "setup_intent", "pending_setup_intent": "setup_intent", "coupon": "coupon",
+    "promotion_code": "promotion_code", "discounts": "discount", "discount": "discount",
+    "configuration": "billing_portal.configuration", "latest_charge": "charge", "charge": "charge",
+    "meter": "billing.meter", "latest_attempt": "setup_attempt", "schedule": "subscription_schedule",
+    "feature": "entitlements.feature", "default_source": "card",
+}  # fmt: skip
+
+Look = Callable[[str, str], Obj | None]
+Includes = dict[tuple[str, str], Callable[[Obj], Any]]
+
+
+def expanded(body: Obj, paths: list[str], look: Look, includes: Includes) -> None:
+    """Put the objects in place of the ids that `expand[]` names; `body` is changed."""
+    for path in paths:
+        steps = path.split(".")
+        if len(steps) > EXPAND_DEPTH:
+            raise invalid(f"You cannot expand more than 4 levels of a property: {path}", "expand")
+        _expand(body, steps, path, look, includes)
+
+
+def _expand(node: Obj, steps: list[str], path: str, look: Look, includes: Includes) -> None:
+    name, rest = steps[0], steps[1:]
+    include = includes.get((str(node.get("object")), name))
+    if include is not None and name not in node:
+        node[name] = include(node)
+    if name not in node:
+        raise invalid(f"This property cannot be expanded ({path}).", "expand")
+    value: Any = node[name]
+    if isinstance(value, str):
+        kind = NAMES.get(name)
+        found = look(kind, value) if kind else None
+        if found is None:
+            raise invalid(f"This property cannot be expanded ({path}).", "expand")
+        value = node[name] = copy.deepcopy(found)
+    elif isinstance(value, list):
+        kind = NAMES.get(name, "")
+        value = node[name] = [
+            copy.deepcopy(look(kind, each) or {"id": each}) if isinstance(each, str) else each
+            for each in cast("list[Any]", value)
+        ]
+    if not rest:
+        return
+    for each in cast("list[Any]", value if isinstance(value, list) else [value]):
+        if isinstance(each, dict):
+            _expand(cast("Obj", each), rest, path, look, includes)
