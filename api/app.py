@@ -25,7 +25,10 @@ from api.security_headers import add_security_headers, page_policy
 from api.security_limits import Admission, TokenBuckets
 from api.settings import Settings, load_settings
 from engine.config import Config
+from engine.errors import InterlockError
 from engine.interlock import Interlock
+
+log = logging.getLogger("interlock")
 
 ROUTES: Final = (
     webhooks.receive_event,
@@ -81,7 +84,7 @@ def create_app(
         },
         exception_handlers=dict(HANDLERS),
         before_send=[add_security_headers],
-        openapi_config=openapi(_version()),
+        openapi_config=openapi(installed_version()),
         plugins=[_StrictSchemaRoutes()],
         request_max_body_size=billing.MAX_BODY,
         logging_config=None,
@@ -92,7 +95,12 @@ def create_app(
 @asynccontextmanager
 async def _serving(app: Litestar) -> AsyncGenerator[None]:
     """Open the engine for as long as the service runs; streams end before it closes."""
-    interlock = await Interlock.open(app.state.config)
+    try:
+        interlock = await Interlock.open(app.state.config)
+    except Exception as error:
+        # One line here instead of the server's trace, which would also hold what the error quotes.
+        log.critical("can't start: %s", error if isinstance(error, InterlockError) else type(error).__name__)
+        raise
     app.state.interlock = interlock
     try:
         yield
@@ -134,10 +142,11 @@ def _buckets(state: State) -> TokenBuckets:
     return state.buckets
 
 
-def _version() -> str:
+def installed_version() -> str:
+    """Return the version that is installed; a checkout that is not has none."""
     try:
         return version("interlock")
-    except PackageNotFoundError:  # run from a checkout that is not installed
+    except PackageNotFoundError:
         return "0"
 
 

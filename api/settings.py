@@ -19,7 +19,7 @@ from api.security_keys import check_public_key, needs_secret
 from api.security_urls import check_jwks_url, check_origin
 from engine.config import Clock, Config
 from engine.errors import BadConfiguration
-from engine.plans import load_catalogue
+from engine.plans import Catalogue, load_catalogue
 
 Environ = Mapping[str, str]
 T = TypeVar("T")
@@ -77,13 +77,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     reconcile_every: float = 3600
     retention_days: int = 90
 
-    def engine_config(self, clock: Clock = time.time) -> Config:
-        """Read the plan catalogue and make what the engine needs; raise BadConfiguration where it does not fit."""
+    def engine_config(self, clock: Clock = time.time, catalogue: Catalogue | None = None) -> Config:
+        """Make what the engine needs, with the catalogue read from its file; raise BadConfiguration if it is wrong."""
         return Config(
             stripe_key=self.stripe_secret_key.reveal(),
             webhook_secrets=tuple(secret.reveal() for secret in self.stripe_webhook_secrets),
             database_url=self.database_url,
-            catalogue=load_catalogue(self.plans_file),
+            catalogue=catalogue or load_catalogue(self.plans_file),
             app_url=self.app_url,
             stripe_base=self.stripe_api_base,
             reconcile_every=self.reconcile_every,

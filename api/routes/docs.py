@@ -15,6 +15,7 @@ from litestar.openapi.spec import (
     OpenAPIMediaType,
     OpenAPIType,
     Operation,
+    Reference,
     RequestBody,
     Schema,
     SecurityScheme,
@@ -111,7 +112,7 @@ class EventOperation(Operation):
 
 def openapi(version: str) -> OpenAPIConfig:
     """Return the document's frame.  Its server is relative to itself, so any path prefix is right."""
-    schemes = {
+    schemes: dict[str, SecurityScheme | Reference] = {
         "user": SecurityScheme(
             type="http", scheme="bearer", bearer_format="JWT", description="The user is the verified token's `sub`."
         ),

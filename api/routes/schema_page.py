@@ -12,6 +12,7 @@ from typing import Any, Final
 from litestar import Request
 from litestar.enums import MediaType
 from litestar.openapi.plugins import OpenAPIRenderPlugin
+from litestar.serialization import encode_json
 
 _METHODS: Final = ("get", "post", "put", "patch", "delete")
 _STYLE: Final = """
@@ -39,11 +40,11 @@ class Document(OpenAPIRenderPlugin):
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
         if not self._body:
-            self._body = json.dumps(self.complete(request, openapi_schema)).encode()
+            self._body = json.dumps(self.complete(openapi_schema)).encode()
         return self._body
 
-    def complete(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> dict[str, Any]:
-        document: dict[str, Any] = json.loads(self.render_json(request, openapi_schema))
+    def complete(self, openapi_schema: dict[str, Any]) -> dict[str, Any]:
+        document: dict[str, Any] = json.loads(encode_json(openapi_schema))
         for item in document["paths"].values():
             for operation in item.values():
                 for answer in operation["responses"].values():
@@ -67,7 +68,7 @@ class SchemaPage(OpenAPIRenderPlugin):
         slashed = request.scope["raw_path"].endswith(b"/")
         link = "openapi.json" if slashed else "schema/openapi.json"
         if link not in self._page:
-            document = self._document.complete(request, openapi_schema)
+            document = self._document.complete(openapi_schema)
             self._page[link] = _page(document, link).encode()
         return self._page[link]
 
