@@ -64,9 +64,9 @@ class Inbox:
         """Run a unit of work that may change what users see; wakes streams and the asker once it is committed."""
         moment = self.moment()
 
-        def fresh() -> Work[T]:
-            moment.touched.clear()
-            moment.asked = False
+        def fresh() -> Work[T]:  # a unit may be started more than once
+            nonlocal moment
+            moment = self.moment()
             return unit(moment)
 
         result = await self._store.write(fresh)

@@ -95,10 +95,12 @@ def _relink(customer_id: str, moment: Moment) -> Work[None]:
 def redraw(user_id: str, moment: Moment, *, customer_id: str | None = None) -> Work[bool]:
     """Draw a user's state anew; the version rises exactly when something shown changed.  Returns whether it did."""
     assert usable_user(user_id) == user_id, "a user id was checked where it came in"
-    yield "users_ensure", (user_id,)
-    (row,) = yield "users_lock", (user_id,)
-    version, shown, _, _, updated_at, customer, _, _, trial_used_at = row
-    subscriptions = [subscription_from(*fields) for fields in (yield "subscription_of_user", (user_id,))]
+    rows = yield "users_draw", (user_id,)
+    if not rows:
+        yield "users_ensure", (user_id,)
+        rows = yield "users_draw", (user_id,)
+    version, shown, updated_at, customer, trial_used_at = rows[0][:5]
+    subscriptions = [subscription_from(*row[5:]) for row in rows if row[5] is not None]
     customer = customer or (yield from _customer_for(user_id, customer_id))
     living_incomplete = any(s.state == "incomplete" for s in subscriptions)
     open_checkout = living_incomplete and (yield from _has_open_checkout(user_id, moment))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -20,13 +20,18 @@ _facts: Final = msgspec.json.Decoder(Facts)
 
 @dataclass(slots=True)
 class Moment:
-    """What a unit of work knows of its surroundings.  `touched` collects the users whose state was redrawn."""
+    """What a unit of work knows of its surroundings, and what it gathers on its way.
+
+    `touched` are the users whose state was redrawn, `asked` whether Stripe is to be asked, `ledger` the entries
+    to write at the end, when the event that they name is there.
+    """
 
     now: float
     catalogue: Catalogue
     livemode: bool
     touched: set[str] = field(default_factory=set[str])
     asked: bool = False
+    ledger: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])
 
 
 @dataclass(slots=True)
@@ -98,11 +103,11 @@ def record(
     *,
     decision: Decision | None = None,
     outcome: Outcome | None = None,
-) -> Query:
-    """The ledger's entry.  `from` and `to` stand only where something changed."""
+) -> None:
+    """Note an entry for the ledger.  `from` and `to` stand only where something changed."""
     moved = decision is not None and decision.outcome is Outcome.APPLIED
     event_id, event_type = (event.id, event.type) if isinstance(event, Event) else event or (None, None)
-    return "decision_insert", (
+    entry = (
         int(moment.now),
         event_id,
         event_type,
@@ -115,3 +120,10 @@ def record(
         (decision.outcome if decision else outcome or Outcome.IGNORED).value,
         decision.guard if decision else None,
     )
+    moment.ledger.append(entry)
+
+
+def write_ledger(moment: Moment) -> Work[None]:
+    """Write the entries that were noted."""
+    for entry in moment.ledger:
+        yield "decision_insert", entry

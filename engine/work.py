@@ -16,7 +16,7 @@ from engine import bills
 from engine.bills import Bill
 from engine.machine import decide
 from engine.owners import adopt, note_checkout, note_customer, owner_of, owner_of_customer, redraw
-from engine.rows import Held, Moment, ask, load, put, record
+from engine.rows import Held, Moment, ask, load, put, record, write_ledger
 from engine.states import Decision, Evidence, Facts, Kind, Outcome, State, Subscription
 from engine.store import Row, Work
 from engine.webhooks import CustomerReport, Event
@@ -52,6 +52,7 @@ def take(event: Event, body: bytes, moment: Moment) -> Work[Outcome]:
             outcome, about = yield from _about_customer(event, moment)
     now, payload = int(moment.now), zlib.compress(body, 1)
     yield "event_insert", (event.id, event.type, event.created, now, about, event.customer_id, outcome.value, payload)
+    yield from write_ledger(moment)
     return outcome
 
 
@@ -94,7 +95,7 @@ def _about_customer(event: Event, moment: Moment) -> Work[tuple[Outcome, str | N
     else:
         outcome = Outcome.UNCHANGED if known else Outcome.IGNORED
     if user_id is not None and outcome is not Outcome.IGNORED:
-        yield record(moment, event, "webhook", user_id, asked, outcome=outcome)
+        record(moment, event, "webhook", user_id, asked, outcome=outcome)
     return outcome, asked
 
 
@@ -136,6 +137,7 @@ def answer(reading: Reading, moment: Moment) -> Work[Outcome]:
     yield from _settle(held, decision, reading.facts, newest, source, moment)
     yield from _close_waiting(waiting, decision.outcome, held.user_id, reading.subscription_id, moment)
     yield "ask_done", (reading.subscription_id,)
+    yield from write_ledger(moment)
     return decision.outcome
 
 
@@ -147,7 +149,7 @@ def _close_waiting(
         its_outcome = Outcome.STALE if position else outcome
         yield "event_outcome", (row[0], its_outcome.value)
         if position:
-            yield record(moment, row, "webhook", user_id, subscription_id, outcome=its_outcome)
+            record(moment, row, "webhook", user_id, subscription_id, outcome=its_outcome)
 
 
 def _no_such_subscription(reading: Reading, moment: Moment) -> Work[Outcome]:
@@ -155,8 +157,9 @@ def _no_such_subscription(reading: Reading, moment: Moment) -> Work[Outcome]:
     held = yield from load(reading.subscription_id)
     for row in (yield "event_pending_of", (reading.subscription_id,)):
         yield "event_outcome", (row[0], Outcome.FAILED.value)
-        yield record(moment, row, "webhook", held.user_id, reading.subscription_id, outcome=Outcome.FAILED)
+        record(moment, row, "webhook", held.user_id, reading.subscription_id, outcome=Outcome.FAILED)
     yield "ask_done", (reading.subscription_id,)
+    yield from write_ledger(moment)
     return Outcome.FAILED
 
 
@@ -174,8 +177,8 @@ def _settle(
     if decision.outcome is Outcome.PENDING:
         yield from ask(after.subscription_id, moment)
     if event is not None or decision.outcome is not Outcome.UNCHANGED:  # a sweep that finds nothing leaves no entry
-        yield record(moment, event, source, owner, after.subscription_id, decision=decision)
-    if owner is not None and held.user_id is None:
+        record(moment, event, source, owner, after.subscription_id, decision=decision)
+    if owner is not None and held.user_id is None and known.evidence:
         yield from adopt(after.subscription_id, owner)
     seen_before = (known.facts, known.unpaid_since, known.unknown_status, held.user_id)
     if seen_before != (after.facts, after.unpaid_since, after.unknown_status, owner):

@@ -1,7 +1,7 @@
 """SQLite: one writing connection, fed by one task that commits what has gathered, a batch at a time.
 
 Every `write` waits in a queue.  One hop into the connection's thread takes up to 64 of them through one
-transaction, each behind a savepoint of its own, and their callers hear of it only after COMMIT
+transaction, and their callers hear of it only after COMMIT
 (WAL, synchronous=FULL: after the disk has it).  Only this task ever holds a transaction, so a caller that is
 cancelled leaves none open.
 
@@ -70,7 +70,7 @@ class _Locks:
                 break
             except OSError as error:
                 if time.monotonic() > deadline:
-                    raise sqlite3.OperationalError("database is locked by another process") from error
+                    raise _NotBegun(sqlite3.OperationalError("database is locked by another process")) from error
                 time.sleep(0.002)
         try:
             yield
@@ -99,36 +99,48 @@ def _data_version(connection: sqlite3.Connection) -> int:
     return connection.execute("PRAGMA data_version").fetchone()[0]
 
 
-def _drive_apart(connection: sqlite3.Connection, work: Work[T]) -> T:
-    """Step through a unit of work behind a savepoint: if it fails, it leaves nothing and the batch goes on."""
-    connection.execute("SAVEPOINT one")
-    try:
-        result = _drive(connection, work)
-    except BaseException:
-        if connection.in_transaction:  # a full disk ends the whole transaction by itself
-            connection.execute("ROLLBACK TO one")
-            connection.execute("RELEASE one")
-        raise
-    connection.execute("RELEASE one")
-    return result
-
-
 def _commit_batch(connection: sqlite3.Connection, locks: _Locks, jobs: list[_Job[Any]]) -> list[Any]:
-    """Run a batch in one transaction; an exception in the list is that job's own failure."""
+    """Commit a batch; an exception in the list is that job's own failure.
+
+    All go through one transaction.  Where one fails the batch leaves nothing, and each has one of its own.
+    Raises sqlite3.Error when no transaction can be begun.
+    """
+    try:
+        return _transact(connection, locks, jobs)
+    except _NotBegun as error:
+        raise error.cause from None
+    except Exception as error:
+        if len(jobs) == 1:
+            return [error]
     results: list[Any] = []
-    with locks.writing():
-        connection.execute("BEGIN IMMEDIATE")
+    for job in jobs:
         try:
-            for job in jobs:
-                try:
-                    results.append(_drive_apart(connection, job.work()))
-                except Exception as error:
-                    results.append(error)
-                    if not connection.in_transaction:
-                        raise
+            results += _transact(connection, locks, [job])
+        except _NotBegun as error:
+            results.append(error.cause)
+        except Exception as error:
+            results.append(error)
+    return results
+
+
+class _NotBegun(Exception):
+    """No transaction could be begun: trying the jobs one by one would wait as long for each."""
+
+    def __init__(self, cause: sqlite3.Error) -> None:
+        self.cause = cause
+
+
+def _transact(connection: sqlite3.Connection, locks: _Locks, jobs: list[_Job[Any]]) -> list[Any]:
+    with locks.writing():
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            raise _NotBegun(error) from error
+        try:
+            results = [_drive(connection, job.work()) for job in jobs]
             connection.execute("COMMIT")
         except BaseException:
-            if connection.in_transaction:
+            if connection.in_transaction:  # a full disk ends the transaction by itself
                 connection.execute("ROLLBACK")
             raise
     return results

@@ -7,10 +7,24 @@ import re
 from importlib.resources import files
 from typing import Final, NamedTuple
 
-SQLITE: Final = {"int": "integer", "blob": "blob", "serial": "integer PRIMARY KEY AUTOINCREMENT", "strict": "STRICT",
-                 "lock": "", "claim": ""}  # fmt: skip
-POSTGRES: Final = {"int": "bigint", "blob": "bytea", "serial": "bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
-                   "strict": "", "lock": "FOR UPDATE", "claim": "FOR UPDATE SKIP LOCKED"}  # fmt: skip
+SQLITE: Final = {
+    "int": "integer",
+    "blob": "blob",
+    "serial": "integer PRIMARY KEY AUTOINCREMENT",
+    "strict": "STRICT",
+    "lock": "",
+    "lock_users": "",
+    "claim": "",
+}
+POSTGRES: Final = {
+    "int": "bigint",
+    "blob": "bytea",
+    "serial": "bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
+    "strict": "",
+    "lock": "FOR UPDATE",
+    "lock_users": "FOR UPDATE OF u",
+    "claim": "FOR UPDATE SKIP LOCKED",
+}
 
 
 class Migration(NamedTuple):

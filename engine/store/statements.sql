@@ -88,6 +88,11 @@ INSERT INTO users (user_id) VALUES ($1) ON CONFLICT (user_id) DO NOTHING
 -- name: users_lock
 SELECT version, shown, shown_until, catalogue, updated_at, customer_id, customer_serial, checkout_serial, trial_used_at FROM users WHERE user_id = $1 {lock}
 
+-- name: users_draw
+SELECT u.version, u.shown, u.updated_at, u.customer_id, u.trial_used_at,
+    s.subscription_id, s.facts, s.as_of, s.evidence, s.since, s.unpaid_since, s.unknown_status
+FROM users u LEFT JOIN subscription s ON s.user_id = u.user_id WHERE u.user_id = $1 ORDER BY s.subscription_id {lock_users}
+
 -- name: users_show
 UPDATE users SET version = $2, shown = $3, shown_until = $4, catalogue = $5, updated_at = $6, customer_id = $7, trial_used_at = $8 WHERE user_id = $1
 

@@ -30,7 +30,7 @@ CREATE INDEX subscription_by_customer ON subscription (customer_id);
 
 CREATE TABLE bill (
     invoice_id text PRIMARY KEY,
-    subscription_id text NOT NULL REFERENCES subscription DEFERRABLE INITIALLY DEFERRED,
+    subscription_id text NOT NULL REFERENCES subscription,
     created {int} NOT NULL,
     status text NOT NULL,
     attempt_count {int} NOT NULL CHECK (attempt_count >= 0),
@@ -68,13 +68,14 @@ CREATE TABLE event (
                                              'unlinked', 'failed')),
     payload {blob}                     -- the body as it came, zlib; null once its retention is over
 ) {strict};
-CREATE INDEX event_undecided ON event (subscription_id) WHERE outcome IN ('pending', 'unlinked');
+CREATE INDEX event_pending ON event (subscription_id) WHERE outcome = 'pending';
+CREATE INDEX event_unlinked ON event (subscription_id) WHERE outcome = 'unlinked';
 CREATE INDEX event_by_age ON event (received_at) WHERE payload IS NOT NULL;
 
 CREATE TABLE decision (
     seq {serial},
     at {int} NOT NULL,
-    event_id text REFERENCES event DEFERRABLE INITIALLY DEFERRED,
+    event_id text REFERENCES event,
     event_type text,
     source text NOT NULL CHECK (source IN ('webhook', 'reconcile', 'checkout', 'operator')),
     user_id text,
