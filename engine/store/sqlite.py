@@ -219,8 +219,9 @@ class SqliteStore:
             for connection in connections:
                 await connection.close()
             locks.release()
-            if isinstance(error, sqlite3.Error):
-                raise BadConfiguration(f"DATABASE_URL: {path}: {error}") from error
+            cause = error.cause if isinstance(error, _NotBegun) else error
+            if isinstance(cause, sqlite3.Error):
+                raise BadConfiguration(f"DATABASE_URL: {path}: {cause}") from error
             raise
         return cls(writer, readers, locks)
 
