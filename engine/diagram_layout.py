@@ -175,7 +175,7 @@ def _routes() -> dict[tuple[str, State], Route]:
         ("await_payment", State.NONE): Route(_way(none.bottom(), incomplete.left()), Label(42, _FOOT - 38)),
         ("activate", State.INCOMPLETE): Route(_way(incomplete.right(-10), active.bottom(-34)), Label(438, 416, "end")),
         ("start_trial", State.INCOMPLETE): Route(_way(incomplete.top(), trialing.bottom()), Label(272, 176)),
-        ("expire", State.INCOMPLETE): Route(_way(incomplete.right(10), expired.left()), Label(957, 564, "middle")),
+        ("expire", State.INCOMPLETE): Route(_way(incomplete.right(10), expired.left()), Label(959, 564, "middle")),
         ("activate", State.TRIALING): Route(_way(trialing.right(14), active.top(-34)), Label(438, 176, "end")),
         ("fail_payment", State.TRIALING): Route(_way(trialing.right(), past_due.left(-8), 602)),
         ("pause", State.TRIALING): Route(_way(trialing.right(-14), paused.left(-14)), Label(490, 50, one_line=True)),
@@ -193,7 +193,7 @@ def _routes() -> dict[tuple[str, State], Route]:
         ("cancel", State.INCOMPLETE): Route(_way(incomplete.bottom(), canceled.left(), floor, edge)),
         ("cancel", State.TRIALING): Route(_way(trialing.top(), canceled.left(), ceiling, edge)),
         ("cancel", State.ACTIVE): Route(_way(active.top(-16), canceled.left(), ceiling, edge)),
-        ("cancel", State.PAST_DUE): Route(_way(past_due.right(), canceled.left()), Label(957, _MAIN - 24, "middle")),
+        ("cancel", State.PAST_DUE): Route(_way(past_due.right(), canceled.left()), Label(959, _MAIN - 42, "middle")),
         ("cancel", State.UNPAID): Route(_way(unpaid.right(12), canceled.left(), edge)),
         ("cancel", State.PAUSED): Route(_way(paused.right(12), canceled.left(), edge)),
     }

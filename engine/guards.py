@@ -45,6 +45,11 @@ def proven_next(known: Subscription, evidence: Evidence, _facts: Facts) -> bool:
     return evidence.created > known.as_of and evidence.previous == known.facts
 
 
+def is_terminal(_known: Subscription, _evidence: Evidence, facts: Facts) -> bool:
+    """It is an end.  Nothing comes after an end, so it needs no proof of what came before it."""
+    return facts.status in ENDED
+
+
 def trial_ahead(_known: Subscription, evidence: Evidence, facts: Facts) -> bool:
     """A trial that is said to run ends later than the message that says so."""
     return facts.trial_end is not None and facts.trial_end > evidence.created

@@ -4,7 +4,8 @@ A row says: in `source`, the trigger leads to `destination` if every guard agree
 source stands twice.  Ended states have no row: nothing leads out of them.  A destination of `None` means
 "whatever Stripe answered": `adopt` takes up a subscription that was first seen somewhere in mid-life, and
 `correct` is any change between states that no single step of Stripe's makes; events were lost, and only an
-authoritative answer may do it.
+authoritative answer may do it.  A guard that refuses never loses a customer: from `none` it only turns the
+trigger into `adopt`, from a living state it only turns "apply" into "ask".
 
 The rows follow Stripe's lifecycle (docs.stripe.com/billing/subscriptions/overview, /pause,
 /billing/revenue-recovery/smart-retries); `events` are the webhooks that announce each.
@@ -16,7 +17,7 @@ from typing import Final
 
 import msgspec
 
-from engine.guards import Guard, charges_automatically, proven_next, stripe_was_asked, trial_ahead
+from engine.guards import Guard, charges_automatically, is_terminal, proven_next, stripe_was_asked, trial_ahead
 from engine.states import State
 
 
@@ -62,9 +63,9 @@ _INCOMPLETE: Final = (
                "the first invoice was paid within 23 hours"),
     Transition("start_trial", INCOMPLETE, TRIALING, (proven_next, trial_ahead), (UPDATED, PAID),
                "what was due up front was paid; the trial begins"),
-    Transition("expire", INCOMPLETE, INCOMPLETE_EXPIRED, (), (UPDATED, VOIDED),
+    Transition("expire", INCOMPLETE, INCOMPLETE_EXPIRED, (is_terminal,), (UPDATED, VOIDED),
                "the first invoice was not paid within 23 hours"),
-    Transition("cancel", INCOMPLETE, CANCELED, (), (DELETED,), "canceled before the first payment"),
+    Transition("cancel", INCOMPLETE, CANCELED, (is_terminal,), (DELETED,), "canceled before the first payment"),
 )
 
 _TRIALING: Final = (
@@ -73,7 +74,7 @@ _TRIALING: Final = (
                "the trial ended and its first charge failed"),
     Transition("pause", TRIALING, PAUSED_STATE, (proven_next, charges_automatically), (PAUSED, UPDATED),
                "the trial ended without a payment method, and its settings say pause"),
-    Transition("cancel", TRIALING, CANCELED, (), (DELETED,),
+    Transition("cancel", TRIALING, CANCELED, (is_terminal,), (DELETED,),
                "canceled, or the trial ended without a payment method and its settings say cancel"),
 )
 
@@ -86,7 +87,7 @@ _ACTIVE: Final = (
                "a payment failed, and the account retries nothing and marks unpaid"),
     Transition("pause", ACTIVE, PAUSED_STATE, (proven_next, charges_automatically), (PAUSED, UPDATED),
                "paused by request, by schedule, or at the first failed renewal"),
-    Transition("cancel", ACTIVE, CANCELED, (), (DELETED,), "canceled now, or its cancellation date came"),
+    Transition("cancel", ACTIVE, CANCELED, (is_terminal,), (DELETED,), "canceled now, or its cancellation date came"),
 )
 
 _PAST_DUE: Final = (
@@ -96,7 +97,7 @@ _PAST_DUE: Final = (
                "all retries failed, and the account marks unpaid"),
     Transition("pause", PAST_DUE, PAUSED_STATE, (proven_next, charges_automatically), (PAUSED, UPDATED),
                "paused by request, or all retries failed and the account pauses"),
-    Transition("cancel", PAST_DUE, CANCELED, (), (DELETED,),
+    Transition("cancel", PAST_DUE, CANCELED, (is_terminal,), (DELETED,),
                "canceled, or all retries failed and the account cancels"),
 )
 
@@ -105,7 +106,7 @@ _UNPAID: Final = (
                "the most recent invoice was paid"),
     Transition("pause", UNPAID, PAUSED_STATE, (proven_next, charges_automatically), (PAUSED, UPDATED),
                "paused by request"),
-    Transition("cancel", UNPAID, CANCELED, (), (DELETED,), "canceled, or its cancellation date came"),
+    Transition("cancel", UNPAID, CANCELED, (is_terminal,), (DELETED,), "canceled, or its cancellation date came"),
 )
 
 _PAUSED: Final = (
@@ -113,7 +114,7 @@ _PAUSED: Final = (
                "resumed, and what the resumption cost was paid"),
     Transition("fail_payment", PAUSED_STATE, PAST_DUE, (proven_next,), (UPDATED, PAYMENT_FAILED),
                "resumed on a payment attempt that failed"),
-    Transition("cancel", PAUSED_STATE, CANCELED, (), (DELETED,), "canceled while paused"),
+    Transition("cancel", PAUSED_STATE, CANCELED, (is_terminal,), (DELETED,), "canceled while paused"),
 )
 
 _LIVING: Final = (INCOMPLETE, TRIALING, ACTIVE, PAST_DUE, UNPAID, PAUSED_STATE)
