@@ -21,7 +21,7 @@ from litestar.types import Receive, Scope, Send
 from . import catalog, checkout, hooks, panel, portal
 from .carrier import Sandbox
 from .clock import SandboxClock
-from .errors import Obj, StripeError
+from .errors import EMPTY, Obj, StripeError
 from .face import Face
 from .ledger import Ledger
 from .world import World
@@ -85,7 +85,7 @@ def _stock(world: Ledger, plan: Obj) -> None:
         return
     product_id = f"prod_{plan['key']}"
     if world.find("product", product_id) is None:
-        features = [{"name": str(feature)} for feature in plan.get("features") or []]
+        features = [{"name": str(feature)} for feature in plan.get("features") or EMPTY]
         catalog.create_product(world, {"id": product_id, "name": plan.get("name") or plan["key"],
                                        "marketing_features": features,
                                        "metadata": {"plan": plan["key"]}})  # fmt: skip

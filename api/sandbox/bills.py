@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .errors import Obj, StripeError, invalid
+from .errors import EMPTY, NOTHING, Obj, StripeError, invalid
 from .ledger import Ledger
 from .payments import cancel_intent
 from .periods import DAY, HOUR
@@ -77,7 +77,7 @@ def new_invoice(
     """A draft, and `invoice.created`."""
     id_ = w.new_id("in_")
     start, end = period or (w.now, w.now)
-    collection = str((sub or {}).get("collection_method") or "charge_automatically")
+    collection = str((sub or NOTHING).get("collection_method") or "charge_automatically")
     waits = auto_advance and reason in ("subscription_cycle", "manual")
     invoice: Obj = {
         "id": id_,
@@ -189,8 +189,8 @@ def total_up(w: Ledger, invoice: Obj) -> None:
     for line in lines:
         line["discount_amounts"] = []
     for id_ in invoice["discounts"]:
-        discount = w.find("discount", id_) or {}
-        coupon = w.find("coupon", discount["source"]["coupon"]) or {}
+        discount = w.find("discount", id_) or NOTHING
+        coupon = w.find("coupon", discount["source"]["coupon"]) or NOTHING
         left = sum(open_.values())
         percent = coupon.get("percent_off")
         off = round(left * percent / 100) if percent else min(int(coupon.get("amount_off") or 0), left)
@@ -245,7 +245,7 @@ def finalize(w: Ledger, invoice: Obj) -> Obj:
     }
     invoice["status_transitions"]["finalized_at"] = w.now
     if invoice["collection_method"] == "send_invoice":
-        days = w.notes.get(invoice["id"], {}).get("days_until_due")
+        days = w.notes.get(invoice["id"], NOTHING).get("days_until_due")
         if invoice["due_date"] is None:
             invoice["due_date"] = w.now + int(30 if days is None else days) * DAY
     w.emit("invoice.finalized", invoice)
@@ -296,7 +296,7 @@ def _cancel_payments(w: Ledger, invoice: Obj) -> None:
 
 def payments_of(w: Ledger, invoice: Obj) -> list[Obj]:
     """The invoice's payments, oldest first."""
-    ids = w.notes.get(invoice["id"], {}).get("payments", [])
+    ids = w.notes.get(invoice["id"], NOTHING).get("payments", EMPTY)
     return [w.tables["invoice_payment"][id_] for id_ in ids]
 
 

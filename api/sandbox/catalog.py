@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .errors import Obj, StripeError, invalid, missing
+from .errors import EMPTY, NOTHING, Obj, StripeError, invalid, missing
 from .ledger import Ledger, in_range
 
 
@@ -22,7 +22,7 @@ def merge_metadata(obj: Obj, p: Obj) -> None:
     if p["metadata"] in ("", None):
         obj["metadata"] = {}
         return
-    merged = dict(obj.get("metadata") or {}) | p["metadata"]
+    merged = dict(obj.get("metadata") or NOTHING) | p["metadata"]
     obj["metadata"] = {key: value for key, value in merged.items() if value != ""}
 
 
@@ -35,7 +35,7 @@ def assign(obj: Obj, p: Obj, *names: str) -> None:
 
 def metadata(p: Obj) -> Obj:
     """The metadata of something new."""
-    return {key: value for key, value in (p.get("metadata") or {}).items() if value != ""}
+    return {key: value for key, value in (p.get("metadata") or NOTHING).items() if value != ""}
 
 
 # -- products --------------------------------------------------------------------------------------
@@ -161,14 +161,14 @@ def update_price(w: Ledger, p: Obj, id_: str) -> Obj:
 
 def list_prices(w: Ledger, p: Obj) -> Obj:
     """GET /v1/prices"""
-    recurring = p.get("recurring") or {}
+    recurring = p.get("recurring") or NOTHING
     return w.page("price", p, "/v1/prices", lambda o: (
         ("active" not in p or o["active"] == p["active"])
         and ("product" not in p or o["product"] == p["product"])
         and ("type" not in p or o["type"] == p["type"])
         and ("currency" not in p or o["currency"] == p["currency"])
         and ("lookup_keys" not in p or o["lookup_key"] in p["lookup_keys"])
-        and all((o["recurring"] or {}).get(k) == v for k, v in recurring.items())
+        and all((o["recurring"] or NOTHING).get(k) == v for k, v in recurring.items())
         and in_range(o["created"], p.get("created"))
     ))  # fmt: skip
 
@@ -218,7 +218,7 @@ def list_coupons(w: Ledger, p: Obj) -> Obj:
 
 def create_promotion_code(w: Ledger, p: Obj) -> Obj:
     """POST /v1/promotion_codes"""
-    coupon = (p.get("promotion") or {}).get("coupon") or p.get("coupon")
+    coupon = (p.get("promotion") or NOTHING).get("coupon") or p.get("coupon")
     if not coupon:
         raise missing("promotion[coupon]")
     w.of("coupon", coupon, "promotion[coupon]")
@@ -233,7 +233,7 @@ def create_promotion_code(w: Ledger, p: Obj) -> Obj:
         "expires_at": p.get("expires_at"), "livemode": False,
         "max_redemptions": p.get("max_redemptions"), "metadata": metadata(p),
         "promotion": {"type": "coupon", "coupon": coupon},
-        "restrictions": restrictions | (p.get("restrictions") or {}), "times_redeemed": 0,
+        "restrictions": restrictions | (p.get("restrictions") or NOTHING), "times_redeemed": 0,
     }  # fmt: skip
     w.put(promotion)
     w.emit("promotion_code.created", promotion)
@@ -263,7 +263,7 @@ def list_promotion_codes(w: Ledger, p: Obj) -> Obj:
 def redeem(w: Ledger, given: Any, *, customer: str, sub: str | None = None, session: str | None = None) -> list[str]:
     """`discounts: [{coupon | promotion_code | discount}]` → new discount objects' ids."""
     ids: list[str] = []
-    for each in given or []:
+    for each in given or EMPTY:
         if kept := each.get("discount"):
             ids.append(w.of("discount", kept, "discounts[0][discount]")["id"])
             continue
@@ -345,4 +345,4 @@ def create_meter_event(w: Ledger, p: Obj) -> Obj:
         "payload": p["payload"], "timestamp": p.get("timestamp", w.now),
     }  # fmt: skip
     w.put(event)
-    return event
+    return {key: value for key, value in event.items() if key != "id"}

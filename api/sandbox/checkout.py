@@ -8,7 +8,7 @@ from . import bills, collection, payments
 from .cards import AUTHENTICATE, CARDS, DECLINES, OK, offered
 from .catalog import metadata, require
 from .customers import create_customer, create_setup_intent, set_up
-from .errors import Obj, StripeError, invalid, missing
+from .errors import EMPTY, NOTHING, Obj, StripeError, invalid, missing
 from .invoices import authenticate as authenticate_intent
 from .ledger import Ledger, in_range
 from .lifecycle import expire_session
@@ -59,7 +59,7 @@ def _line_items(w: Ledger, p: Obj) -> list[Obj]:
         if quantity < 1:
             raise invalid("This value must be greater than or equal to 1.", f"{param}[quantity]")
         amount = int(price["unit_amount"] or 0) * quantity
-        product = w.find("product", price["product"]) or {}
+        product = w.find("product", price["product"]) or NOTHING
         items.append({
             "id": w.new_id("li_"), "object": "item", "adjustable_quantity": None, "amount_discount": 0,
             "amount_subtotal": amount, "amount_tax": 0, "amount_total": amount, "currency": price["currency"],
@@ -85,13 +85,13 @@ def _new_session(w: Ledger, p: Obj, customer: Obj | None, items: list[Obj]) -> O
     subtotal = 0 if trial else sum(int(i["amount_subtotal"]) for i in items)
     off = 0 if trial else _discount_off(w, p, subtotal)
     ui_mode = p.get("ui_mode") or "hosted_page"
-    email = (customer or {}).get("email") or p.get("customer_email")
+    email = (customer or NOTHING).get("email") or p.get("customer_email")
     return {
         "id": id_, "object": "checkout.session", "adaptive_pricing": {"enabled": False},
         "after_expiration": None, "allow_promotion_codes": p.get("allow_promotion_codes"),
         "allowed_payment_method_types": None,
         "amount_subtotal": subtotal, "amount_total": subtotal - off,
-        "automatic_tax": {"enabled": bool((p.get("automatic_tax") or {}).get("enabled")), "liability": None,
+        "automatic_tax": {"enabled": bool((p.get("automatic_tax") or NOTHING).get("enabled")), "liability": None,
                           "provider": None, "status": None},
         "billing_address_collection": p.get("billing_address_collection"), "cancel_url": p.get("cancel_url"),
         "client_reference_id": p.get("client_reference_id"),
@@ -103,10 +103,10 @@ def _new_session(w: Ledger, p: Obj, customer: Obj | None, items: list[Obj]) -> O
                         "terms_of_service_acceptance": None},
         "customer": customer["id"] if customer else None, "customer_account": None,
         "customer_creation": None if customer else "always",
-        "customer_details": _details(email, (customer or {}).get("name")) if email else None,
+        "customer_details": _details(email, (customer or NOTHING).get("name")) if email else None,
         "customer_email": p.get("customer_email"),
         "discounts": [{"coupon": d.get("coupon"), "promotion_code": d.get("promotion_code")}
-                      for d in p.get("discounts") or []],
+                      for d in p.get("discounts") or EMPTY],
         "expires_at": _expiry(w, p), "integration_identifier": None, "invoice": None,
         "invoice_creation": None, "livemode": False, "locale": p.get("locale"), "managed_payments": None,
         "metadata": metadata(p), "mode": p["mode"], "optional_items": [], "origin_context": None,
@@ -133,7 +133,7 @@ def _details(email: str | None, name: str | None) -> Obj:
 
 
 def _trial(w: Ledger, p: Obj) -> bool:
-    data = p.get("subscription_data") or {}
+    data = p.get("subscription_data") or NOTHING
     days = data.get("trial_period_days")
     if days is not None and days < 1:
         raise invalid("The minimum number of trial period days is 1.", "subscription_data[trial_period_days]")
@@ -145,7 +145,7 @@ def _trial(w: Ledger, p: Obj) -> bool:
 
 def _discount_off(w: Ledger, p: Obj, subtotal: int) -> int:
     off = 0
-    for n, each in enumerate(p.get("discounts") or []):
+    for n, each in enumerate(p.get("discounts") or EMPTY):
         name = each.get("coupon")
         if code := each.get("promotion_code"):
             promotion = w.of("promotion_code", code, f"discounts[{n}][promotion_code]")
@@ -198,16 +198,16 @@ def view(w: Ledger, id_: str) -> Obj:
     """All that the page shows."""
     session = w.get("checkout.session", id_)
     item: Obj = w.notes[id_]["items"][0] if w.notes[id_]["items"] else {}
-    price = item.get("price") or {}
-    data = w.notes[id_]["params"].get("subscription_data") or {}
+    price = item.get("price") or NOTHING
+    data = w.notes[id_]["params"].get("subscription_data") or NOTHING
     days = data.get("trial_period_days")
     if data.get("trial_end"):
         days = (int(data["trial_end"]) - session["created"]) // DAY
     return {
         "session": session, "plan": item.get("description"), "amount": price.get("unit_amount"),
-        "currency": price.get("currency"), "interval": (price.get("recurring") or {}).get("interval"),
+        "currency": price.get("currency"), "interval": (price.get("recurring") or NOTHING).get("interval"),
         "trial_days": days or 0, "quantity": item.get("quantity", 1),
-        "customer_email": (session["customer_details"] or {}).get("email"), "cards": offered(),
+        "customer_email": (session["customer_details"] or NOTHING).get("email"), "cards": offered(),
         "expires_at": session["expires_at"], "status": session["status"],
         "card_required": _card_required(session), "allow_promotion_codes": session["allow_promotion_codes"],
         "amount_total": session["amount_total"], "amount_discount": session["total_details"]["amount_discount"],
@@ -302,7 +302,7 @@ def _subscribe(w: Ledger, session: Obj, customer: Obj, method: str | None) -> Ob
              if i["price"]["type"] == "recurring"]  # fmt: skip
     extra = [{"price": i["price"]["id"], "quantity": i["quantity"]} for i in w.notes[session["id"]]["items"]
              if i["price"]["type"] != "recurring"]  # fmt: skip
-    data = dict(params.get("subscription_data") or {})
+    data = dict(params.get("subscription_data") or NOTHING)
     data |= {"items": items, "add_invoice_items": extra, "discounts": params.get("discounts")}
     if method is not None:
         data["default_payment_method"] = method
@@ -320,7 +320,7 @@ def _after(w: Ledger, session: Obj, sub: Obj, invoice: Obj) -> Obj:
     intent = bills.intent_of(w, invoice)
     if intent is not None and intent["status"] == "requires_action":
         return {"status": "requires_action"}
-    code = str(w.notes.get(invoice["id"], {}).get("declined", "generic_decline"))
+    code = str(w.notes.get(invoice["id"], NOTHING).get("declined", "generic_decline"))
     error = payments.refusal(code)
     error.keep = session["subscription"] is not None and bool(w.notes[session["id"]].get("challenged"))
     raise error

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from . import bills, payments
 from .cards import AUTHENTICATE, HARD_DECLINES, OK
-from .errors import Obj
+from .errors import EMPTY, NOTHING, Obj
 from .ledger import Ledger
 from .periods import DAY, period_end
 
@@ -24,13 +24,13 @@ RETRIED = ("subscription_cycle", "subscription_update", "subscription", "manual"
 
 def subscription_of(w: Ledger, invoice: Obj) -> Obj | None:
     """The subscription an invoice bills."""
-    details = (invoice.get("parent") or {}).get("subscription_details") or {}
+    details = (invoice.get("parent") or NOTHING).get("subscription_details") or NOTHING
     return w.find("subscription", details.get("subscription"))
 
 
 def invoices_of(w: Ledger, sub: Obj) -> list[Obj]:
     """The subscription's invoices, oldest first."""
-    return [w.tables["invoice"][id_] for id_ in w.notes.get(sub["id"], {}).get("invoices", [])
+    return [w.tables["invoice"][id_] for id_ in w.notes.get(sub["id"], NOTHING).get("invoices", EMPTY)
             if id_ in w.tables["invoice"]]  # fmt: skip
 
 
@@ -53,7 +53,7 @@ def bill(
     else:
         reason_waits = False
     items = [i for i in w.all("invoiceitem") if i["customer"] == sub["customer"] and not i["invoice"]
-             and ((i["parent"] or {}).get("subscription_details") or {}).get("subscription") in
+             and ((i["parent"] or NOTHING).get("subscription_details") or NOTHING).get("subscription") in
              (None, sub["id"]) and not i.get("deleted")]  # fmt: skip
     for item in items:
         lines.append(item_line(w, item, sub))
@@ -92,7 +92,7 @@ def _inline_price(item: Obj) -> Obj:
 
 def _discounts_now(w: Ledger, sub: Obj) -> list[str]:
     return [id_ for id_ in sub["discounts"]
-            if (end := (w.find("discount", id_) or {}).get("end")) is None or end > w.now]  # fmt: skip
+            if (end := (w.find("discount", id_) or NOTHING).get("end")) is None or end > w.now]  # fmt: skip
 
 
 def method_for(w: Ledger, invoice: Obj) -> str | None:
@@ -100,8 +100,8 @@ def method_for(w: Ledger, invoice: Obj) -> str | None:
     sub = subscription_of(w, invoice)
     customer = w.get("customer", invoice["customer"])
     for owner, field in (
-        (invoice, "default_payment_method"), (sub or {}, "default_payment_method"),
-        (sub or {}, "default_source"), (customer.get("invoice_settings") or {}, "default_payment_method"),
+        (invoice, "default_payment_method"), (sub or NOTHING, "default_payment_method"),
+        (sub or NOTHING, "default_source"), (customer.get("invoice_settings") or NOTHING, "default_payment_method"),
         (customer, "default_source"),
     ):  # fmt: skip
         if owner.get(field):
@@ -131,6 +131,9 @@ def collect(
 def conclude(w: Ledger, invoice: Obj, outcome: str, method: str | None, manual: bool) -> str:
     """What one attempt came to."""
     if outcome == OK:
+        # the first attempt counts, and every one that Stripe makes by itself
+        if not manual or not invoice["attempted"]:
+            w.touch(invoice)["attempt_count"] += 1
         settle(w, invoice)
         return OK
     note = w.note(invoice["id"])
@@ -166,8 +169,6 @@ def prepare(w: Ledger, invoice: Obj) -> None:
 
 def settle(w: Ledger, invoice: Obj, *, off_stripe: bool = False) -> None:
     """Paid: the subscription moves, then the invoice's own events."""
-    if not invoice["attempted"] and invoice["amount_due"]:
-        invoice["attempt_count"] = w.touch(invoice)["attempt_count"] + 1
     bills.close_paid(w, invoice, off_stripe=off_stripe)
     sub = subscription_of(w, invoice)
     if sub is not None:
@@ -200,7 +201,7 @@ def annul(w: Ledger, invoice: Obj) -> None:
             before = deciding_invoice(w, sub)
             if before is None or before["status"] in ("paid", "uncollectible"):
                 w.touch(sub)["status"] = "active"
-        if w.notes.get(sub["id"], {}).get("resuming", {}).get("invoice") == invoice["id"]:
+        if w.notes.get(sub["id"], NOTHING).get("resuming", NOTHING).get("invoice") == invoice["id"]:
             stay_paused(w, sub)
         w.emit("customer.subscription.updated", sub)
     w.emit("invoice.updated", invoice)
@@ -209,7 +210,7 @@ def annul(w: Ledger, invoice: Obj) -> None:
 
 def _follow(w: Ledger, sub: Obj, invoice: Obj, table: dict[str, str]) -> None:
     """Status follows the most recent invoice."""
-    resuming = w.notes.get(sub["id"], {}).get("resuming")
+    resuming = w.notes.get(sub["id"], NOTHING).get("resuming")
     if resuming and resuming["invoice"] == invoice["id"]:
         come_back(w, sub)
         return
@@ -266,7 +267,7 @@ def _fall(w: Ledger, sub: Obj, invoice: Obj, first: bool, over: bool) -> None:
     if newest is not None and newest["id"] != invoice["id"]:
         return
     flexible = sub["billing_mode"]["type"] == "flexible"
-    resuming = w.notes.get(sub["id"], {}).get("resuming")
+    resuming = w.notes.get(sub["id"], NOTHING).get("resuming")
     if resuming and resuming["invoice"] == invoice["id"]:
         return
     renewal = invoice["billing_reason"] == "subscription_cycle"
@@ -349,7 +350,7 @@ def restart_periods(w: Ledger, sub: Obj) -> None:
 def end(w: Ledger, sub: Obj, *, reason: str | None, details: Obj | None = None) -> None:
     """→ canceled, for good."""
     w.touch(sub)
-    sub["cancellation_details"] = (sub["cancellation_details"] or {}) | (details or {})
+    sub["cancellation_details"] = (sub["cancellation_details"] or NOTHING) | (details or NOTHING)
     if reason is not None:
         sub["cancellation_details"]["reason"] = reason
     sub |= {"status": "canceled", "ended_at": w.now, "canceled_at": sub["canceled_at"] or w.now,

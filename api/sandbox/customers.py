@@ -5,7 +5,7 @@ from __future__ import annotations
 from . import collection, payments
 from .cards import AUTHENTICATE, CARDS, DECLINES, OK, Card, of_token
 from .catalog import assign, merge_metadata, metadata, redeem, require
-from .errors import Obj, invalid, no_such
+from .errors import NOTHING, Obj, invalid, no_such
 from .ledger import Ledger, in_range
 
 FIELDS = ("address", "balance", "description", "email", "name", "phone", "preferred_locales", "shipping",
@@ -40,7 +40,7 @@ def _methods(w: Ledger, customer: Obj, p: Obj) -> None:
         payments.attach(w, payments.method_named(w, name), customer["id"])
     if name := p.get("source"):
         customer["default_source"] = add_source(w, customer, name)["id"]
-    settings = p.get("invoice_settings") or {}
+    settings = p.get("invoice_settings") or NOTHING
     if "default_payment_method" in settings:
         name = settings["default_payment_method"] or None
         if name and name != p.get("payment_method"):
@@ -144,7 +144,7 @@ def create_payment_method(w: Ledger, p: Obj) -> Obj:
     require(p, "type")
     if p["type"] != "card":
         raise invalid(f"The sandbox has cards only, not {p['type']}.", "type")
-    given = p.get("card") or {}
+    given = p.get("card") or NOTHING
     card = of_token(given["token"]) if given.get("token") else CARDS.get(str(given.get("number")))
     if card is None:
         raise payments.refusal("incorrect_number")

@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 Obj = dict[str, Any]
+NOTHING: Obj = {}
+"""An absent hash, to read from; never written to."""
+EMPTY: list[Any] = []
+"""An absent list, likewise."""
 
 DOC_URL = "https://stripe.com/docs/error-codes/"
 

@@ -9,7 +9,7 @@ import json
 from typing import Any
 from urllib.parse import parse_qsl
 
-from litestar.types import Receive, Scope, Send
+from litestar.types import HTTPScope, Receive, Scope, Send
 
 from .carrier import Sandbox
 from .errors import StripeError, invalid, unauthorized
@@ -33,8 +33,10 @@ class Face:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One call: key, fault, parameters, answer."""
+        if scope["type"] != "http":
+            return
         headers = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in scope["headers"]}
-        method, path = str(scope.get("method")), self._path(scope)
+        method, path = str(scope["method"]), self._path(scope)
         body = await _read(receive)
         fault = self.sandbox.faults.take(method, path)
         if fault is not None and await self._before(fault, send):
@@ -44,13 +46,13 @@ class Face:
             return
         await self._send(send, answer)
 
-    def _path(self, scope: Scope) -> str:
+    def _path(self, scope: HTTPScope) -> str:
         path = str(scope["path"]).rstrip("/")
-        root = str(scope.get("root_path") or "")
+        root = str(scope["root_path"])
         path = path if path.startswith("/v1") or not root else path.removeprefix(root)
         return path if path.startswith("/v1") else "/v1" + path
 
-    def _answer(self, method: str, path: str, scope: Scope, headers: dict[str, str], body: bytes | None) -> Answer:
+    def _answer(self, method: str, path: str, scope: HTTPScope, headers: dict[str, str], body: bytes | None) -> Answer:
         try:
             _authenticate(headers.get("authorization"))
             if body is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from . import bills, collection, payments
 from .cards import AUTHENTICATE, OK
 from .catalog import assign, merge_metadata, metadata, require
-from .errors import Obj, StripeError, invalid
+from .errors import EMPTY, NOTHING, Obj, StripeError, invalid
 from .ledger import Ledger, in_range
 from .periods import DAY, period_end
 from .prorations import new_item
@@ -56,7 +56,7 @@ def list_invoices(w: Ledger, p: Obj) -> Obj:
     """GET /v1/invoices"""
 
     def of_subscription(o: Obj) -> str | None:
-        return ((o["parent"] or {}).get("subscription_details") or {}).get("subscription")
+        return ((o["parent"] or NOTHING).get("subscription_details") or NOTHING).get("subscription")
 
     return w.page("invoice", p, "/v1/invoices", lambda o: (
         ("customer" not in p or o["customer"] == p["customer"])
@@ -186,7 +186,7 @@ def create_preview(w: Ledger, p: Obj) -> Obj:
     require(p, "subscription")
     sub = w.of("subscription", p["subscription"], "subscription")
     customer = w.get("customer", sub["customer"])
-    changed = {i["id"]: i for i in (p.get("subscription_details") or {}).get("items") or [] if "id" in i}
+    changed = {i["id"]: i for i in (p.get("subscription_details") or NOTHING).get("items") or EMPTY if "id" in i}
     lines: list[Obj] = []
     for item in sub["items"]["data"]:
         change = changed.get(item["id"], {})
@@ -221,14 +221,14 @@ def create_invoiceitem(w: Ledger, p: Obj) -> Obj:
     """POST /v1/invoiceitems"""
     require(p, "customer")
     customer = w.of("customer", p["customer"], "customer")
-    name = (p.get("pricing") or {}).get("price") or p.get("price")
+    name = (p.get("pricing") or NOTHING).get("price") or p.get("price")
     price = w.of("price", name, "pricing[price]") if name else None
     quantity = p.get("quantity", 1)
     amount = p.get("amount")
     if amount is None:
         each = (price or p.get("price_data") or p).get("unit_amount") or p.get("unit_amount_decimal") or 0
         amount = round(float(each) * quantity)
-    currency = p.get("currency") or (price or p.get("price_data") or {}).get("currency")
+    currency = p.get("currency") or (price or p.get("price_data") or NOTHING).get("currency")
     if not currency:
         raise invalid("Missing required param: currency.", "currency", "parameter_missing")
     sub = w.of("subscription", p["subscription"], "subscription") if p.get("subscription") else None

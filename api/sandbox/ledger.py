@@ -13,7 +13,7 @@ import hashlib
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from .errors import Obj, StripeError, invalid, no_such
+from .errors import NOTHING, Obj, StripeError, invalid, no_such
 from .shapes import API_VERSION, difference, is_legacy, rendered
 
 Key = tuple[str, str]  # (object name, id)
@@ -84,7 +84,7 @@ class Ledger:
 
     def find(self, kind: str, id: str | None) -> Obj | None:  # noqa: A002
         """The object, or None."""
-        return self.tables.get(kind, {}).get(id or "")
+        return self.tables.get(kind, NOTHING).get(id or "")
 
     def get(self, kind: str, id: str, param: str = "id", status: int = 404) -> Obj:  # noqa: A002
         """The object, or Stripe's `resource_missing`. Takes the operation to the object's own clock."""

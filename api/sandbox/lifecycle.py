@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from . import bills, collection
-from .errors import Obj
+from .errors import NOTHING, Obj
 from .ledger import Ledger
 from .periods import DAY, HOUR, period_end
 
@@ -65,7 +65,7 @@ def _expire_incomplete(w: Ledger, sub: Obj) -> None:
 
 
 def _warn_at(w: Ledger, sub: Obj) -> int | None:
-    if w.notes.get(sub["id"], {}).get("warned") == sub["trial_end"]:
+    if w.notes.get(sub["id"], NOTHING).get("warned") == sub["trial_end"]:
         return None
     return max(int(sub["trial_end"]) - TRIAL_WARNING, int(sub["trial_start"]))
 
@@ -77,7 +77,7 @@ def warn_of_trial_end(w: Ledger, sub: Obj) -> None:
 
 
 def _end_trial(w: Ledger, sub: Obj) -> None:
-    behavior = ((sub["trial_settings"] or {}).get("end_behavior") or {}).get("missing_payment_method")
+    behavior = ((sub["trial_settings"] or NOTHING).get("end_behavior") or NOTHING).get("missing_payment_method")
     if sub["collection_method"] == "charge_automatically" and not _has_method(w, sub):
         if behavior == "cancel":
             collection.end(w, sub, reason=None)
@@ -93,7 +93,7 @@ def _has_method(w: Ledger, sub: Obj) -> bool:
     customer = w.get("customer", sub["customer"])
     return bool(
         sub["default_payment_method"] or sub["default_source"] or customer.get("default_source")
-        or (customer.get("invoice_settings") or {}).get("default_payment_method")
+        or (customer.get("invoice_settings") or NOTHING).get("default_payment_method")
     )  # fmt: skip
 
 
@@ -135,7 +135,7 @@ def renew(w: Ledger, sub: Obj) -> None:
     stopped = sub["status"] == "unpaid" or sub["pause_collection"] is not None
     invoice = collection.bill(w, sub, reason="subscription_cycle", lines=lines, period=past, auto_advance=not stopped)
     w.emit("customer.subscription.updated", sub, at=mark)
-    behavior = (sub["pause_collection"] or {}).get("behavior")
+    behavior = (sub["pause_collection"] or NOTHING).get("behavior")
     if behavior in ("void", "mark_uncollectible"):
         bills.finalize(w, invoice)
         PAUSED_COLLECTION[behavior](w, invoice)
@@ -157,8 +157,14 @@ def usage(w: Ledger, sub: Obj, item: Obj, period: tuple[int, int]) -> int:
               if e["event_name"] == meter["event_name"]
               and e["payload"].get("stripe_customer_id") == sub["customer"]
               and period[0] <= e["timestamp"] < period[1]]  # fmt: skip
-    formula = {"sum": sum, "count": len, "last": lambda v: v[-1] if v else 0}[meter["default_aggregation"]["formula"]]
-    return int(formula(values))
+    return int(FORMULAS[str(meter["default_aggregation"]["formula"])](values))
+
+
+def _last(values: list[float]) -> float:
+    return values[-1] if values else 0
+
+
+FORMULAS: dict[str, Callable[[list[float]], float]] = {"sum": sum, "count": len, "last": _last}
 
 
 def _cancel_at(_w: Ledger, sub: Obj) -> int | None:
@@ -170,7 +176,7 @@ def _cancel(w: Ledger, sub: Obj) -> None:
 
 
 def _collection_resumes(_w: Ledger, sub: Obj) -> int | None:
-    return (sub["pause_collection"] or {}).get("resumes_at")
+    return (sub["pause_collection"] or NOTHING).get("resumes_at")
 
 
 def _resume_collection(w: Ledger, sub: Obj) -> None:
@@ -179,7 +185,7 @@ def _resume_collection(w: Ledger, sub: Obj) -> None:
 
 
 def _resuming_until(w: Ledger, sub: Obj) -> int | None:
-    return (w.notes.get(sub["id"], {}).get("resuming") or {}).get("until")
+    return (w.notes.get(sub["id"], NOTHING).get("resuming") or NOTHING).get("until")
 
 
 def _resumption_lapses(w: Ledger, sub: Obj) -> None:
@@ -197,7 +203,7 @@ def _finalizes_at(_w: Ledger, invoice: Obj) -> int | None:
 def _finalize(w: Ledger, invoice: Obj) -> None:
     sub = collection.subscription_of(w, invoice)
     bills.finalize(w, invoice)
-    behavior = ((sub or {}).get("pause_collection") or {}).get("behavior")
+    behavior = ((sub or NOTHING).get("pause_collection") or NOTHING).get("behavior")
     if behavior in PAUSED_COLLECTION:
         PAUSED_COLLECTION[behavior](w, invoice)
     else:
@@ -213,7 +219,7 @@ def _retry(w: Ledger, invoice: Obj) -> None:
 
 
 def _overdue_at(w: Ledger, invoice: Obj) -> int | None:
-    return None if w.notes.get(invoice["id"], {}).get("overdue") else invoice["due_date"]
+    return None if w.notes.get(invoice["id"], NOTHING).get("overdue") else invoice["due_date"]
 
 
 def _fall_overdue(w: Ledger, invoice: Obj) -> None:

@@ -59,7 +59,7 @@ class Outbox:
         if self._happens("duplicate"):
             self._push(id_, endpoint, due + self._draw() * REORDERED_UP_TO, 0, now)
 
-    def twin_of(self, event: Obj) -> bool:
+    def has_twin(self, event: Obj) -> bool:
         """Does this change get a second Event object? Only some, and never a twin of a twin."""
         return not event["type"].startswith("test_helpers.") and self._happens("twin")
 

@@ -7,7 +7,7 @@ from typing import Any
 from . import collection
 from .cards import SWITCHED
 from .carrier import Sandbox
-from .errors import Obj, StripeError, invalid
+from .errors import NOTHING, Obj, StripeError, invalid
 from .ledger import Ledger
 from .outbox import KINDS
 from .periods import DAY, HOUR
@@ -34,7 +34,7 @@ def customer_of(w: Ledger, given: Obj) -> Obj:
         return w.get("customer", str(name), "customer")
     user = given.get("user_id")
     for customer in reversed(list(w.all("customer"))):
-        if not customer.get("deleted") and (user is None or (customer["metadata"] or {}).get("user_id") == user):
+        if not customer.get("deleted") and (user is None or (customer["metadata"] or NOTHING).get("user_id") == user):
             return customer
     for sub in reversed(list(w.all("subscription"))):
         if not sub.get("deleted") and sub["metadata"].get("user_id") == user:
@@ -84,7 +84,7 @@ def next_payment(w: Ledger, given: Obj) -> Obj:
     if outcome not in SWITCHED:
         raise invalid("outcome is one of succeed, fail, authenticate.", "outcome")
     customer = customer_of(w, given)
-    methods = {(customer["invoice_settings"] or {}).get("default_payment_method"), customer["default_source"]}
+    methods = {(customer["invoice_settings"] or NOTHING).get("default_payment_method"), customer["default_source"]}
     methods |= {s["default_payment_method"] for s in w.all("subscription")
                 if s.get("customer") == customer["id"]}  # fmt: skip
     found = sorted(m for m in methods if m)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .cards import AUTHENTICATE, CARDS, DECLINES, OK, Card, of_token
-from .errors import Obj, StripeError, declined, invalid, no_such
+from .errors import NOTHING, Obj, StripeError, declined, invalid, no_such
 from .ledger import Ledger
 
 NO_METHOD = "no_method"
@@ -13,7 +13,7 @@ NO_METHOD = "no_method"
 
 def card_of(w: Ledger, method: str) -> Card:
     """The test card behind a payment method or a legacy card."""
-    return CARDS[str(w.notes.get(method, {}).get("number", "4242424242424242"))]
+    return CARDS[str(w.notes.get(method, NOTHING).get("number", "4242424242424242"))]
 
 
 def outcome_of(w: Ledger, method: str, on_session: bool) -> str:
@@ -49,18 +49,18 @@ def card_fields(card: Card) -> Obj:
 
 def new_method(w: Ledger, card: Card, billing: Obj | None = None, metadata: Obj | None = None) -> Obj:
     """A card payment method, not attached yet."""
-    details: Obj = {"address": _ADDRESS | {}, "email": None, "name": None, "phone": None, "tax_id": None}
+    details: Obj = {"address": dict(_ADDRESS), "email": None, "name": None, "phone": None, "tax_id": None}
     method: Obj = {
         "id": w.new_id("pm_"),
         "object": "payment_method",
         "allow_redisplay": "unspecified",
-        "billing_details": details | (billing or {}),
+        "billing_details": details | (billing or NOTHING),
         "card": card_fields(card),
         "created": w.now,
         "customer": None,
         "customer_account": None,
         "livemode": False,
-        "metadata": metadata or {},
+        "metadata": metadata or NOTHING,
         "type": "card",
     }
     w.note(method["id"])["number"] = card.number
@@ -105,7 +105,7 @@ def refusal(code: str, **more: Any) -> StripeError:
 
 def last_error(w: Ledger, code: str, method: str | None) -> Obj:
     """`last_payment_error` of an intent."""
-    error = refusal(code).error | {}
+    error: Obj = dict(refusal(code).error)
     if method and (found := w.find("payment_method", method)):
         error["payment_method"] = dict(found)
     return error
@@ -170,7 +170,7 @@ def confirm(w: Ledger, intent: Obj, method: str, *, on_session: bool, authentica
     """Charge: returns OK, AUTHENTICATE or the decline code, and leaves the traces of it."""
     outcome = outcome_of(w, method, on_session)
     if authenticated:
-        switched = w.notes.get(method, {}).get("switch")
+        switched = w.notes.get(method, NOTHING).get("switch")
         outcome = OK if switched else card_of(w, method).authenticated
     w.touch(intent)
     intent |= {"payment_method": method if w.find("payment_method", method) else None, "next_action": None}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from . import collection, payments
 from .cards import CARDS, DECLINES, OK, offered
 from .catalog import assign, merge_metadata, metadata, require
-from .errors import Obj, invalid, no_such
+from .errors import EMPTY, NOTHING, Obj, invalid, no_such
 from .invoices import pay_invoice
 from .ledger import Ledger
 from .subscriptions import ENDED, cancel_subscription, pause_subscription, resume_subscription, update_subscription
@@ -24,10 +24,10 @@ def create_configuration(w: Ledger, p: Obj) -> Obj:
         "id": w.new_id("bpc_"), "object": "billing_portal.configuration", "active": True,
         "application": None,
         "business_profile": {"headline": None, "privacy_policy_url": None, "terms_of_service_url": None}
-        | (p.get("business_profile") or {}),
+        | (p.get("business_profile") or NOTHING),
         "created": w.now, "default_return_url": p.get("default_return_url"),
-        "features": _features(p.get("features") or {}), "is_default": first, "livemode": False,
-        "login_page": {"enabled": bool((p.get("login_page") or {}).get("enabled")), "url": None},
+        "features": _features(p.get("features") or NOTHING), "is_default": first, "livemode": False,
+        "login_page": {"enabled": bool((p.get("login_page") or NOTHING).get("enabled")), "url": None},
         "metadata": metadata(p), "name": p.get("name"), "updated": w.now,
     }  # fmt: skip
     w.put(configuration)
@@ -54,7 +54,7 @@ def _features(given: Obj) -> Obj:
         base[name] = base.get(name, {}) | value
     base["subscription_update"]["products"] = [
         {"adjustable_quantity": {"enabled": False, "maximum": None, "minimum": 0}} | product
-        for product in base["subscription_update"]["products"] or []
+        for product in base["subscription_update"]["products"] or EMPTY
     ]
     return base
 
@@ -123,12 +123,18 @@ ALL_ON: Obj = {
 }
 
 
+FLOW_EXTRAS: dict[str, Obj] = {
+    "subscription_cancel": {"retention": None},
+    "subscription_update_confirm": {"discounts": None, "items": []},
+}
+
+
 def _flow(w: Ledger, data: Obj, customer: Obj) -> Obj:
     kind = data.get("type")
     if kind not in FLOWS:
         raise invalid(f"Invalid flow_data[type]: must be one of {', '.join(FLOWS[:-1])}, or {FLOWS[-1]}",
                       "flow_data[type]")  # fmt: skip
-    completion = data.get("after_completion") or {}
+    completion = data.get("after_completion") or NOTHING
     flow: Obj = {
         "after_completion": {
             "hosted_confirmation": completion.get("hosted_confirmation"),
@@ -138,7 +144,7 @@ def _flow(w: Ledger, data: Obj, customer: Obj) -> Obj:
         "subscription_update_confirm": None, "type": kind,
     }  # fmt: skip
     if kind.startswith("subscription_"):
-        details = data.get(kind) or {}
+        details = data.get(kind) or NOTHING
         name = details.get("subscription")
         if not name:
             raise invalid(f"Missing required param: flow_data[{kind}].", f"flow_data[{kind}]",
@@ -146,9 +152,7 @@ def _flow(w: Ledger, data: Obj, customer: Obj) -> Obj:
         sub = w.of("subscription", name, f"flow_data[{kind}][subscription]")
         if sub["customer"] != customer["id"]:
             raise no_such("subscription", name, f"flow_data[{kind}][subscription]", 400)
-        extra: Obj = {"subscription_cancel": {"retention": None},
-                      "subscription_update_confirm": {"discounts": None, "items": []}}.get(kind, {})  # fmt: skip
-        flow[kind] = extra | details
+        flow[kind] = FLOW_EXTRAS.get(kind, NOTHING) | details
     return flow
 
 
@@ -168,7 +172,7 @@ def view(w: Ledger, id_: str) -> Obj:
         "payment_methods": [o for o in w.all("payment_method") if o["customer"] == mine],
         "invoices": [o for o in reversed(list(w.all("invoice")))
                      if o.get("customer") == mine and o["status"] != "draft"],
-        "prices": [o | {"product_name": (w.find("product", o["product"]) or {}).get("name")}
+        "prices": [o | {"product_name": (w.find("product", o["product"]) or NOTHING).get("name")}
                    for o in w.all("price") if o["active"] and o["type"] == "recurring"],
         "cards": offered(), "now": w.now,
     }  # fmt: skip
@@ -177,7 +181,7 @@ def view(w: Ledger, id_: str) -> Obj:
 def _with_product(w: Ledger, sub: Obj) -> Obj:
     items = sub["items"]["data"]
     product = w.find("product", items[0]["price"]["product"]) if items else None
-    return sub | {"product_name": (product or {}).get("name")}
+    return sub | {"product_name": (product or NOTHING).get("name")}
 
 
 def _own(w: Ledger, id_: str, kind: str, name: str) -> Obj:

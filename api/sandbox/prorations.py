@@ -7,7 +7,7 @@ invoice items for the next invoice.
 from __future__ import annotations
 
 from .catalog import metadata
-from .errors import Obj
+from .errors import NOTHING, Obj
 from .ledger import Ledger
 
 
@@ -50,7 +50,7 @@ def new_item(
         "id": w.new_id("ii_"), "object": "invoiceitem", "amount": amount, "currency": currency,
         "customer": customer, "customer_account": None, "date": w.now, "description": description,
         "discountable": not proration, "discounts": [], "invoice": invoice, "livemode": False,
-        "metadata": metadata(given or {}), "net_amount": amount,
+        "metadata": metadata(given or NOTHING), "net_amount": amount,
         "parent": {
             "type": "subscription_details",
             "subscription_details": {"subscription": sub["id"], "subscription_item": None},

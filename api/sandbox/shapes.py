@@ -11,7 +11,7 @@ import copy
 from collections.abc import Callable
 from typing import Any, cast
 
-from .errors import Obj, invalid
+from .errors import NOTHING, Obj, invalid
 
 API_VERSION = "2026-10-28.endive"
 BASIL = "2025-03-31"
@@ -30,7 +30,8 @@ def difference(before: Obj, after: Obj) -> Obj:
     """`previous_attributes`: the old value of what changed; nested hashes in part, arrays whole."""
     old: Obj = {}
     for key in before.keys() | after.keys():
-        was, now = before.get(key), after.get(key)
+        was: Any = before.get(key)
+        now: Any = after.get(key)
         if was == now:
             continue
         if isinstance(was, dict) and isinstance(now, dict):
@@ -77,7 +78,7 @@ def _legacy_subscription(sub: Obj) -> None:
 
 
 def _legacy_plan(price: Obj) -> Obj:
-    recurring = price.get("recurring") or {}
+    recurring = price.get("recurring") or NOTHING
     return {
         "id": price["id"], "object": "plan", "active": price["active"], "amount": price["unit_amount"],
         "currency": price["currency"], "interval": recurring.get("interval"),
@@ -88,7 +89,7 @@ def _legacy_plan(price: Obj) -> Obj:
 
 
 def _legacy_invoice(invoice: Obj) -> None:
-    details = (invoice.pop("parent", None) or {}).get("subscription_details") or {}
+    details = (invoice.pop("parent", None) or NOTHING).get("subscription_details") or NOTHING
     invoice["subscription"] = details.get("subscription")
     invoice["subscription_details"] = {"metadata": details.get("metadata")} if details else None
     invoice["paid"] = invoice["status"] == "paid"
@@ -96,21 +97,21 @@ def _legacy_invoice(invoice: Obj) -> None:
     invoice["tax"] = None
     invoice["discount"] = (invoice.get("discounts") or [None])[0]
     invoice["quote"] = invoice["charge"] = None
-    payments = (invoice.pop("payments", None) or {}).get("data") or [{}]
-    invoice["payment_intent"] = (payments[0].get("payment") or {}).get("payment_intent")
+    payments: Any = (invoice.pop("payments", None) or NOTHING).get("data")
+    invoice["payment_intent"] = payments[0]["payment"]["payment_intent"] if payments else None
     for gone in ("status_details", "confirmation_secret", "amount_overpaid", "total_taxes",
                  "amount_paid_off_stripe"):  # fmt: skip
         invoice.pop(gone, None)
 
 
 def _legacy_line(line: Obj) -> None:
-    parent = line.pop("parent", None) or {}
-    details = parent.get(parent.get("type", "")) or {}
+    parent = line.pop("parent", None) or NOTHING
+    details = parent.get(parent.get("type", "")) or NOTHING
     line["type"] = "subscription" if parent.get("type") == "subscription_item_details" else "invoiceitem"
     line["proration"] = details.get("proration", False)
     line["subscription"] = details.get("subscription")
     line["subscription_item"] = details.get("subscription_item")
-    pricing = (line.pop("pricing", None) or {}).get("price_details") or {}
+    pricing = (line.pop("pricing", None) or NOTHING).get("price_details") or NOTHING
     line["price"] = pricing.get("price")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from . import bills, collection, payments
 from .cards import AUTHENTICATE, OK
 from .catalog import assign, create_product, merge_metadata, metadata, recurring_of, redeem, require
-from .errors import Obj, StripeError, invalid, no_such
+from .errors import EMPTY, NOTHING, Obj, StripeError, invalid, no_such
 from .ledger import Ledger, in_range
 from .lifecycle import earliest_end, renew, warn_of_trial_end
 from .periods import DAY, HOUR, period_end
@@ -115,7 +115,7 @@ def _announce(w: Ledger, sub: Obj, mark: int) -> None:
 
 
 def _discounts(p: Obj) -> list[Obj]:
-    given: list[Obj] = list(p.get("discounts") or [])
+    given: list[Obj] = list(p.get("discounts") or EMPTY)
     for name in ("coupon", "promotion_code"):
         if p.get(name):
             given.append({name: p[name]})
@@ -160,7 +160,7 @@ def _blank(w: Ledger, customer: Obj, p: Obj) -> Obj:
         "latest_invoice": None, "livemode": False, "managed_payments": None, "metadata": metadata(p),
         "next_pending_invoice_item_invoice": None, "on_behalf_of": None, "pause_collection": None,
         "payment_settings": {"payment_method_options": None, "payment_method_types": None,
-                             "save_default_payment_method": "off"} | (p.get("payment_settings") or {}),
+                             "save_default_payment_method": "off"} | (p.get("payment_settings") or NOTHING),
         "pending_invoice_item_interval": None, "pending_setup_intent": None, "pending_update": None,
         "schedule": None, "start_date": w.now, "status": "trialing" if trial_end else start,
         "status_details": None, "test_clock": customer.get("test_clock"), "transfer_data": None,
@@ -179,15 +179,15 @@ def _blank(w: Ledger, customer: Obj, p: Obj) -> Obj:
 
 
 def _billing_mode(p: Obj) -> Obj:
-    given = p.get("billing_mode") or {}
+    given = p.get("billing_mode") or NOTHING
     if given.get("type") == "classic":
         return {"type": "classic", "flexible": None}
-    return {"type": "flexible", "flexible": {"proration_discounts": "included"} | (given.get("flexible") or {})}
+    return {"type": "flexible", "flexible": {"proration_discounts": "included"} | (given.get("flexible") or NOTHING)}
 
 
 def _trial_settings(p: Obj) -> Obj:
     default: Obj = {"billing_cycle_anchor": "now", "missing_payment_method": "create_invoice"}
-    given = (p.get("trial_settings") or {}).get("end_behavior") or {}
+    given = (p.get("trial_settings") or NOTHING).get("end_behavior") or NOTHING
     return {"end_behavior": default | given}
 
 
@@ -219,7 +219,7 @@ def _first_lines(w: Ledger, sub: Obj) -> list[Obj]:
 
 
 def _add_invoice_items(w: Ledger, sub: Obj, p: Obj, lines: list[Obj]) -> None:
-    for n, given in enumerate(p.get("add_invoice_items") or []):
+    for n, given in enumerate(p.get("add_invoice_items") or EMPTY):
         price = w.of("price", given.get("price", ""), f"add_invoice_items[{n}][price]")
         lines.append(bills.new_line(w, price=price, quantity=given.get("quantity", 1), sub=sub,
                                     period=(w.now, w.now), invoiceitem={"id": w.new_id("ii_")}))  # fmt: skip
@@ -302,8 +302,8 @@ def update_subscription(w: Ledger, p: Obj, id_: str) -> Obj:
     merge_metadata(sub, p)
     for name in ("payment_settings", "cancellation_details", "invoice_settings"):
         if p.get(name):
-            sub[name] = (sub[name] or {}) | p[name]
-    if end_behavior := (p.get("trial_settings") or {}).get("end_behavior"):
+            sub[name] = (sub[name] or NOTHING) | p[name]
+    if end_behavior := (p.get("trial_settings") or NOTHING).get("end_behavior"):
         sub["trial_settings"]["end_behavior"] |= end_behavior
     if name := p.get("default_payment_method"):
         sub["default_payment_method"] = _method(w, sub["customer"], name)
@@ -353,7 +353,7 @@ def _change_items(w: Ledger, sub: Obj, p: Obj) -> None:
     for n, given in enumerate(p["items"]):
         item = _item_named(items, given, n)
         if given.get("deleted"):
-            items.remove(item or {})
+            items.remove(item or NOTHING)
         elif item is None:
             start, end = w.now, earliest_end(sub) if items else w.now
             items.append(new_item(w, sub["id"], given, (start, end), f"items[{n}]"))
@@ -464,7 +464,7 @@ def pause_subscription(w: Ledger, p: Obj, id_: str) -> Obj:
     for why, so in refusals.items():
         if so:
             raise invalid(f"This subscription cannot be paused because {why}.", "subscription")
-    unused = ((p.get("bill_for") or {}).get("unused_time_from") or {}).get("type", "now")
+    unused = ((p.get("bill_for") or NOTHING).get("unused_time_from") or NOTHING).get("type", "now")
     if unused != "none" and sub["status"] == "active":
         since = w.now if unused == "now" else min(i["current_period_start"] for i in sub["items"]["data"])
         prorate(w, sub, sub["items"]["data"], [], since)
@@ -480,7 +480,7 @@ def resume_subscription(w: Ledger, p: Obj, id_: str) -> Obj:
     if sub["status"] != "paused":
         raise invalid(f"This subscription cannot be resumed because it is not paused: it is {sub['status']}.",
                       "subscription")  # fmt: skip
-    if w.notes.get(id_, {}).get("resuming"):
+    if w.notes.get(id_, NOTHING).get("resuming"):
         raise StripeError(400, "This subscription has a resumption invoice that is still open.")
     anchor = p.get("billing_cycle_anchor") or {"type": "now"}
     kind = anchor if isinstance(anchor, str) else anchor.get("type")
@@ -528,7 +528,7 @@ def _resume(w: Ledger, sub: Obj, behavior: str) -> None:
 
 
 def _owner(w: Ledger, item: str) -> tuple[Obj, Obj]:
-    sub = w.find("subscription", w.notes.get(item, {}).get("subscription"))
+    sub = w.find("subscription", w.notes.get(item, NOTHING).get("subscription"))
     for each in (sub or {"items": {"data": []}})["items"]["data"]:
         if sub is not None and each["id"] == item:
             return w.get("subscription", sub["id"]), each

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from . import hooks
 from .bills import payments_of
-from .errors import Obj, StripeError, invalid, reused_key, unknown_route
+from .errors import EMPTY, NOTHING, Obj, StripeError, invalid, reused_key, unknown_route
 from .ledger import Ledger
 from .lifecycle import Due, next_due
 from .outbox import Outbox
@@ -72,7 +72,7 @@ class World(Ledger):
         version: str | None = None,
     ) -> Answer:
         """One call of Stripe's API. `params` are nested, with typed or textual values."""
-        given = dict(params or {})
+        given = dict(params or NOTHING)
         request_id = self.new_id("req_")
         headers = {"request-id": request_id, "stripe-version": version or API_VERSION}
         mark = None
@@ -110,7 +110,7 @@ class World(Ledger):
             if route is None:
                 raise unknown_route(method, path)
             params = check(route.endpoint, given)
-            expand = params.pop("expand", None) or []
+            expand = params.pop("expand", None) or EMPTY
             body = route.handler(self, params, *ids)
             return self.presented(body, expand, version)
 
@@ -163,20 +163,20 @@ class World(Ledger):
         self.begin()
 
     def _post(self, event: Obj) -> None:
+        """To every endpoint that wants it; by mischief a second Event object tells of the same change."""
+        self._address(event)
+        if self.outbox.has_twin(event):
+            twin: Obj = copy.deepcopy(event) | {"id": self.new_id("evt_"), "pending_webhooks": 0}
+            self.tables["event"][twin["id"]] = twin
+            if event["id"] in self.notes:
+                self.notes[twin["id"]] = copy.deepcopy(self.notes[event["id"]])
+            self._address(twin)
+
+    def _address(self, event: Obj) -> None:
         for endpoint in self.all("webhook_endpoint"):
             if hooks.wants(endpoint, event["type"]):
                 event["pending_webhooks"] += 1
                 self.outbox.add(event, str(endpoint["id"]), self.time)
-        twin = self.outbox.twin_of(event)
-        if twin:
-            copy_ = copy.deepcopy(event) | {"id": self.new_id("evt_"), "pending_webhooks": 0}
-            self.tables["event"][copy_["id"]] = copy_
-            if event["id"] in self.notes:
-                self.notes[copy_["id"]] = copy.deepcopy(self.notes[event["id"]])
-            for endpoint in self.all("webhook_endpoint"):
-                if hooks.wants(endpoint, event["type"]):
-                    copy_["pending_webhooks"] += 1
-                    self.outbox.add(copy_, str(endpoint["id"]), self.time)
 
     def delivered(self, event: str) -> None:
         """An endpoint took an event."""
@@ -288,7 +288,7 @@ class World(Ledger):
         body = copy.deepcopy(found)
         version = target.get("api_version")
         if version:
-            data = self.notes.get(event, {}).get("versions", {}).get(version)
+            data = self.notes.get(event, NOTHING).get("versions", NOTHING).get(version)
             body |= {"api_version": version} | ({"data": copy.deepcopy(data)} if data else {})
         return body
 
