@@ -1,0 +1,64 @@
+// The stand-in Stripe's own levers: its clock, the next payment, its settings, and how webhooks misbehave.
+
+import { currentUser, stripe } from "./api.js";
+import { busy, put, say, sorry } from "./dom.js";
+import { lastEvent } from "./ledger.js";
+import { minute } from "./words.js";
+
+const $ = (id) => document.getElementById(id);
+const clock = $("clock");
+const LIVING = new Set(["incomplete", "trialing", "active", "past_due", "unpaid", "paused"]);
+
+// How likely each kind of mischief is when it is switched on: often enough to see, not so often that nothing arrives.
+const LIKELY = { duplicate: 0.7, twin: 0.7, reorder: 1, delay: 0.5, drop: 0.3 };
+
+export async function readSandbox() {
+  const state = await stripe.get("/_sandbox/state");
+  const now = new Date(state.now * 1000);
+  clock.textContent = minute(now);
+  clock.dateTime = now.toISOString();
+  $("retries-end").value = state.account.retries_end;
+  for (const box of boxes()) box.checked = state.mischief[box.name] > 0;
+  put("waiting", state.pending_deliveries ? `${state.pending_deliveries} on their way` : "none on their way");
+  return now;
+}
+
+// A lever that has nothing to pull at is off.
+export function showControls(subscription) {
+  const living = LIVING.has(subscription.state);
+  for (const button of document.querySelectorAll("[data-to]")) {
+    button.disabled = button.dataset.to === "trial_end" ? subscription.state !== "trialing" : !living;
+  }
+  $("next-payment").disabled = !living;
+}
+
+export function wireControls(refresh) {
+  for (const button of document.querySelectorAll("[data-seconds], [data-to]")) {
+    const { seconds, to } = button.dataset;
+    const body = () => (to ? { to, user_id: currentUser() } : { seconds: Number(seconds) });
+    button.addEventListener("click", () =>
+      busy(button, async () => {
+        await stripe.post("/_sandbox/clock/advance", body());
+        await refresh();
+      }),
+    );
+  }
+  $("next-payment").addEventListener("change", (event) =>
+    stripe.post("/_sandbox/next_payment", { user_id: currentUser(), outcome: event.target.value }).catch(sorry),
+  );
+  $("retries-end").addEventListener("change", (event) =>
+    stripe.post("/_sandbox/account", { retries_end: event.target.value }).catch(sorry),
+  );
+  $("mischief").addEventListener("change", () => stripe.post("/_sandbox/mischief", mischief()).catch(sorry));
+  $("resend").addEventListener("click", (event) => busy(event.currentTarget, resendLast));
+}
+
+const boxes = () => [...$("mischief").querySelectorAll("input")];
+const mischief = () => Object.fromEntries(boxes().map((box) => [box.name, box.checked ? LIKELY[box.name] : 0]));
+
+async function resendLast() {
+  const event = lastEvent();
+  if (!event) return say("No event has come for this user yet.");
+  await stripe.post("/_sandbox/deliveries/resend", { event });
+  return say("Sent again. See the decisions: nothing happens twice.");
+}

@@ -1,0 +1,54 @@
+// The ledger: every decision about this user, newest first, what is new briefly marked.
+
+import { el } from "./dom.js";
+import { OUTCOMES, clockTime } from "./words.js";
+
+const body = document.getElementById("ledger");
+const empty = document.getElementById("ledger-empty");
+const KEPT = 100;
+let seen = null; // the highest seq shown; null before the first load, when nothing counts as new
+
+export function clearLedger() {
+  seen = null;
+  body.replaceChildren();
+  empty.hidden = false;
+}
+
+// The last event that came for this user, to be sent again.
+export const lastEvent = () => body.querySelector("[data-event]")?.dataset.event;
+
+// Adds what is not shown yet and returns those entries that are news.
+export function showLedger(entries) {
+  const first = seen === null;
+  const added = entries.filter((entry) => entry.seq > (seen ?? -1));
+  if (added.length) {
+    seen = Math.max(...added.map((entry) => entry.seq));
+    body.prepend(...added.map((entry) => row(entry, !first)));
+    while (body.rows.length > KEPT) body.rows[body.rows.length - 1].remove();
+  } else if (first) {
+    seen = 0;
+  }
+  empty.hidden = body.rows.length > 0;
+  return first ? [] : added;
+}
+
+function row(entry, isNew) {
+  const badge = el("span", { className: "badge" }, entry.outcome);
+  badge.dataset.outcome = entry.outcome;
+  const event = el("td", { className: "event" }, el("code", {}, entry.event_type ?? entry.source));
+  const line = el("tr", {}, el("td", {}, badge), event, el("td", {}, ...consequence(entry)), el("td", { className: "at" }, clockTime(entry.at)));
+  line.classList.toggle("new", isNew);
+  line.dataset.outcome = entry.outcome;
+  if (entry.event_id) line.dataset.event = line.title = entry.event_id;
+  return line;
+}
+
+function consequence({ outcome, trigger, from, to, guard }) {
+  if (outcome === "applied" && from && to) {
+    const move = from === to ? `${to}, new facts` : `${from} → ${to}`;
+    return [el("b", {}, trigger ?? ""), ` ${move}`];
+  }
+  if (outcome === "refused") return ["guard ", el("b", {}, guard ?? "?"), " said no"];
+  const words = OUTCOMES[outcome] ?? (trigger ? `${trigger}, new facts` : "");
+  return guard ? [`${words} (`, el("b", {}, guard), ")"] : [words];
+}

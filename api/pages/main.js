@@ -1,0 +1,90 @@
+// Puts the page together: who is signed in, the live state, and what is read again when something happened.
+
+import { configure, currentUser, get, signIn } from "./api.js";
+import { readSandbox, showControls, wireControls } from "./controls.js";
+import { drawWay, lightState, tellMove } from "./diagram.js";
+import { el, say, sorry } from "./dom.js";
+import { clearLedger, showLedger } from "./ledger.js";
+import { loadPlans, showPlans } from "./plans.js";
+import { showLive, showState } from "./state.js";
+import { follow } from "./stream.js";
+
+const USERS = ["demo", "alice", "bob", "carol"];
+const LOOK_EVERY = 1_500; // duplicates and refusals change no state, so the stream does not tell of them
+
+let stop = () => {};
+let subscription = null;
+let hasLedger = false;
+let now = new Date();
+
+function show() {
+  if (!subscription) return;
+  showState(subscription, now);
+  showPlans(subscription);
+  showControls(subscription);
+  lightState(subscription.state);
+}
+
+async function readLedger() {
+  const user = currentUser();
+  const { items } = await get("subscription/history?limit=50");
+  if (user !== currentUser()) return;
+  const moves = (entries) => entries.filter((entry) => entry.outcome === "applied" && entry.from && entry.to);
+  const isFirst = !hasLedger;
+  hasLedger = true;
+  const fresh = moves(showLedger(items));
+  if (!fresh.length && !isFirst) return;
+  tellMove(moves(items)[0]);
+  await drawWay(fresh);
+}
+
+async function look() {
+  now = await readSandbox();
+  show();
+  await readLedger();
+}
+
+async function enter(user) {
+  stop();
+  await signIn(user);
+  sessionStorage.setItem("user", user);
+  clearLedger();
+  hasLedger = false;
+  subscription = null;
+  const changed = (state) => {
+    subscription = state;
+    show();
+    readLedger().catch(() => {});
+  };
+  stop = follow("subscription/stream", changed, showLive);
+  await look();
+}
+
+function chooser(chosen) {
+  const select = document.getElementById("user");
+  const names = [...new Set([...USERS, chosen])];
+  select.replaceChildren(...names.map((name) => el("option", { value: name, selected: name === chosen }, name)));
+  select.addEventListener("change", () => enter(select.value).catch(sorry));
+}
+
+// Checkout and portal come back with a word in the query; say it once and leave a clean address.
+function welcomeBack() {
+  const outcome = new URLSearchParams(location.search).get("checkout");
+  const words = { success: "Checkout done. The webhook moves the machine.", cancel: "Checkout left. Nothing was bought." };
+  if (words[outcome]) say(words[outcome]);
+  if (location.search) history.replaceState(null, "", location.pathname);
+}
+
+async function begin() {
+  const config = await configure();
+  const user = sessionStorage.getItem("user") ?? config.user;
+  chooser(user);
+  await signIn(user);
+  await loadPlans();
+  wireControls(look);
+  await enter(user);
+  welcomeBack();
+  setInterval(() => document.hidden || look().catch(() => {}), LOOK_EVERY);
+}
+
+begin().catch(sorry);
