@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final, TypeAlias
+from urllib.parse import quote
 
 import msgspec
 from msgspec import Raw, Struct
@@ -232,7 +233,7 @@ class Reconciler:
         row = await self._store.read(lambda: _peek(subscription_id))
         user_id = row[1] if row else None
         try:
-            answer = await self._stripe.get(f"subscriptions/{subscription_id}")
+            answer = await self._stripe.get(f"subscriptions/{quote(subscription_id, safe='')}")
         except StripeRefused:
             return [Difference(user_id, subscription_id, "status", "(stored)", "(not at Stripe)")]
         return await self._compare(decoded(answer.body, wire.Subscription), dry_run, True)

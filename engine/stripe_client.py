@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
+import time
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -30,10 +31,10 @@ class NoSuchObject(StripeRefused):
 
 
 class Answer(NamedTuple):
-    """What Stripe answered: the body, and when (its clock, seconds; None without a Date header)."""
+    """What Stripe answered: the body, and when (seconds; by its clock, by ours where it does not say)."""
 
     body: bytes
-    date: int | None
+    date: int
 
 
 class StripeClient:
@@ -95,9 +96,9 @@ def decoded(body: bytes, kind: type[T]) -> T:
         raise StripeUnavailable("Stripe's answer could not be read") from error
 
 
-def _date(headers: Mapping[str, str]) -> int | None:
-    value = next((value for name, value in headers.items() if name.lower() == "date"), None)
+def _date(headers: Mapping[str, str]) -> int:
+    value = next((value for name, value in headers.items() if name.lower() == "date"), "")
     try:
-        return None if value is None else int(email.utils.parsedate_to_datetime(value).timestamp())
+        return int(email.utils.parsedate_to_datetime(value).timestamp())
     except ValueError:
-        return None
+        return int(time.time())

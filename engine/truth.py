@@ -13,6 +13,7 @@ import asyncio
 import logging
 import random
 from typing import Final
+from urllib.parse import quote
 
 from msgspec import Struct
 
@@ -71,18 +72,20 @@ def _free_leases() -> Work[None]:
 async def read_stripe(stripe: StripeClient, question: Question, source: str = "reconcile") -> Reading:
     """Ask Stripe about one subscription.  Raises StripeUnavailable, StripeRefused."""
     try:
-        response = await stripe.get(f"subscriptions/{question.subscription_id}", expand=EXPAND)
+        response = await stripe.get(f"subscriptions/{quote(question.subscription_id, safe='')}", expand=EXPAND)
     except NoSuchObject:
         return Reading(subscription_id=question.subscription_id, facts=None, date=0, evidence_at_ask=question.evidence)
     subscription = decoded(response.body, wire.Subscription)
+    if subscription.id != question.subscription_id:
+        raise StripeUnavailable("Stripe answered about another subscription")
     return reading_of(subscription, response.date, question, source)
 
 
-def reading_of(subscription: wire.Subscription, date: int | None, question: Question, source: str) -> Reading:
+def reading_of(subscription: wire.Subscription, date: int, question: Question, source: str) -> Reading:
     """Read Stripe's answer.  On a test clock events carry its time, so the answer is no older than that."""
     clock = subscription.test_clock
     frozen = clock.frozen_time if isinstance(clock, wire.TestClock) else 0
-    at = max(date or 0, frozen)
+    at = max(date, frozen)
     invoice, customer = subscription.latest_invoice, subscription.customer
     report = None
     if isinstance(customer, wire.Customer):

@@ -16,6 +16,7 @@ from engine.bills import Bill
 from engine.states import Facts, Item
 
 Id: TypeAlias = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[^\x00]*$")]
+Text: TypeAlias = Annotated[str, Meta(max_length=5000, pattern=r"^[^\x00]*$")]  # no database takes a NUL as text
 Time: TypeAlias = Annotated[int, Meta(ge=0, le=253_402_300_799)]  # the year 9999: a later one has no RFC 3339
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**53)]
 USER_KEY: Final = "user_id"
@@ -64,7 +65,7 @@ class Subscription(Struct):
     """A subscription object."""
 
     id: Id
-    status: str
+    status: Id
     customer: Id | Customer
     created: Time = 0
     items: _Items = msgspec.field(default_factory=_Items)
@@ -84,7 +85,7 @@ class Subscription(Struct):
 class PreviousAttributes(Struct):
     """What an update changed, as it was before; a field that is not there did not change."""
 
-    status: str | UnsetType = UNSET
+    status: Id | UnsetType = UNSET
     items: _Items | UnsetType = UNSET
     metadata: dict[str, Any] | UnsetType | None = UNSET
     current_period_end: Time | UnsetType | None = UNSET
@@ -105,8 +106,8 @@ class TestClock(Struct):
 
 
 class _Error(Struct):
-    code: str | None = None
-    decline_code: str | None = None
+    code: Text | None = None
+    decline_code: Text | None = None
 
 
 class _PaymentIntent(Struct):
@@ -132,12 +133,12 @@ class Invoice(Struct):
     subscription: Id | Ref | None = None
     parent: _Parent | None = None
     customer: Id | Ref | None = None
-    status: str | None = None
+    status: Text | None = None
     paid: bool | None = None
     created: Time = 0
     attempt_count: Count | None = 0
     next_payment_attempt: Time | None = None
-    hosted_invoice_url: str | None = None
+    hosted_invoice_url: Text | None = None
     status_transitions: _StatusTransitions | None = None
     last_finalization_error: _Error | None = None
     payment_intent: Id | _PaymentIntent | None = None
