@@ -51,7 +51,7 @@ def access(subscription: Subscription, policy: AccessPolicy, now: float) -> Acce
     if state is State.PAST_DUE:
         ends = grace_end(subscription, policy)
         if ends <= now:
-            return Access(False, "payment_failed")
+            return Access(False, "payment_failed", facts.cancel_at)
         return Access(True, "grace_period", _earliest(ends, facts.cancel_at))
     if facts.cancel_at is not None:
         return Access(True, "ending", facts.cancel_at)
