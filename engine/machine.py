@@ -106,6 +106,8 @@ def decide(known: Subscription, evidence: Evidence, facts: Facts | None) -> Deci
         return _ask(known, evidence, None)
     if not guards.status_known(known, evidence, facts):
         return _unknown_status(known, evidence, facts)
+    if known.unknown_status is not None and evidence.kind is not Kind.ANSWER and facts.status not in ENDED:
+        return _ask(known, evidence, guards.status_known.__name__)  # it may be older than what Stripe told
     if facts == known.facts:
         return _keep(known, evidence, Outcome.UNCHANGED)
     return _fire(known, evidence, facts)
