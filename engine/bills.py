@@ -19,7 +19,7 @@ _NOT_WAITING: Final = LIVING - frozenset({State.PAST_DUE, State.UNPAID, State.IN
 
 
 class Bill(msgspec.Struct, frozen=True, kw_only=True):
-    """One invoice of a subscription.  Times in seconds; `heard_at` is the `created` of the newest word used.
+    """One invoice of a subscription.  Times in seconds; `heard_at` is the `created` of the furthest word.
 
     `failed_at` is the earliest `created` of the events that told of a failed payment.
     """
@@ -44,23 +44,23 @@ class Bill(msgspec.Struct, frozen=True, kw_only=True):
         return self.failed_at or (self.finalized_at if self.attempt_count else None)
 
 
-def _progress(bill: Bill) -> tuple[int, int, int, str]:
-    return _RANK.get(bill.status, 0), bill.attempt_count, bill.heard_at, repr(bill)
+def _progress(bill: Bill) -> tuple[int, int, int, int, int, str, str]:
+    """How far a word is; it holds all that is taken from the furthest, so that a tie is no matter."""
+    rank, next_attempt = _RANK.get(bill.status, 0), -1 if bill.next_attempt is None else bill.next_attempt
+    attempts, code = bill.attempt_count, bill.failure_code or ""
+    return rank, attempts, bill.heard_at, bill.created, next_attempt, bill.status, code
 
 
 def merge(known: Bill | None, heard: Bill) -> Bill:
     """Join two words about one invoice; commutative, associative, and the same word twice changes nothing."""
     if known is None:
         return heard
-    further = max(known, heard, key=_progress)
-    failures = [at for at in (known.failed_at, heard.failed_at) if at is not None]
+    both = (known, heard)
     return msgspec.structs.replace(
-        further,
-        failed_at=min(failures, default=None),
-        failure_code=further.failure_code or known.failure_code or heard.failure_code,
-        finalized_at=further.finalized_at or known.finalized_at or heard.finalized_at,
-        hosted_url=further.hosted_url or known.hosted_url or heard.hosted_url,
-        heard_at=max(known.heard_at, heard.heard_at),
+        max(both, key=_progress),
+        failed_at=min((bill.failed_at for bill in both if bill.failed_at is not None), default=None),
+        finalized_at=max((bill.finalized_at for bill in both if bill.finalized_at is not None), default=None),
+        hosted_url=max((bill.hosted_url for bill in both if bill.hosted_url is not None), default=None),
     )
 
 
