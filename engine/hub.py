@@ -52,6 +52,6 @@ class Hub:
             for watch in self._watches.get(user_id, ()):
                 watch.wake()
 
-    def publish_all(self) -> None:
-        """Wake everybody: something changed, and who is not known."""
-        self.publish(tuple(self._watches))
+    def hear(self, user_ids: Iterable[str] | None) -> None:
+        """Another process changed these users; everybody looks where it is not known whom."""
+        self.publish(tuple(self._watches) if user_ids is None else user_ids)

@@ -56,12 +56,16 @@ class Inbox:
     async def submit(self, body: bytes) -> Receipt:
         """Take one event that is known to be Stripe's: verified above, or listed by Stripe itself."""
         event = webhooks.read(body)
-        outcome = await self.work(lambda moment: take(event, body, moment))
+        about = event.customer_id or event.subscription_id
+        outcome = await self.work(lambda moment: take(event, body, moment), about=about)
         self.counts[outcome.value] += 1
         return Receipt(event.id, outcome)
 
-    async def work(self, unit: Callable[[Moment], Work[T]]) -> T:
-        """Run a unit of work that may change what users see; wakes streams and the asker once it is committed."""
+    async def work(self, unit: Callable[[Moment], Work[T]], *, about: str | None = None) -> T:
+        """Run a unit of work that may change what users see; wakes streams and the asker once it is committed.
+
+        Those `about` the same customer take turns, on whatever node.
+        """
         moment = self.moment()
 
         def fresh() -> Work[T]:  # a unit may be started more than once
@@ -69,8 +73,9 @@ class Inbox:
             moment = self.moment()
             return unit(moment)
 
-        result = await self._store.write(fresh)
+        result = await self._store.write(fresh, about=about)
         self._hub.publish(moment.touched)
+        self._store.announce(moment.touched)
         if moment.asked:
             self.wake_asker()
         return result

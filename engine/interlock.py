@@ -115,6 +115,14 @@ async def _open_store(url: str, *, service: bool) -> Store:
         if not path:
             raise BadConfiguration("DATABASE_URL: expected sqlite:///name.db or sqlite:////absolute/name.db")
         return await SqliteStore.open(Path(path), service=service)
+    if scheme in ("postgresql", "postgres"):
+        try:
+            from engine.store.postgres import PostgresStore
+        except ModuleNotFoundError as error:
+            raise BadConfiguration(
+                "DATABASE_URL: PostgreSQL needs its driver: pip install 'interlock[postgres]'"
+            ) from error
+        return await PostgresStore.open(url, service=service)
     raise BadConfiguration("DATABASE_URL: expected sqlite:///… or postgresql://…")
 
 
@@ -149,8 +157,8 @@ class Interlock:
         return engine
 
     async def _start(self, store: Store) -> None:
+        store.on_foreign_change = self._hub.hear
         if isinstance(store, SqliteStore):
-            store.on_foreign_change = self._hub.publish_all
             await self._truth.free_leases()
         work: dict[str, Callable[[], Awaitable[None]]] = {
             "asker": self._truth.run,
@@ -289,7 +297,10 @@ class Interlock:
         while True:
             await asyncio.sleep(self._config.reconcile_every)
             try:
-                await self.sweep()
+                # With several nodes one of them sweeps, and the others find it done.
+                async with self._store.alone("sweep", self._config.reconcile_every / 2) as mine:
+                    if mine:
+                        await self.sweep()
             except InterlockError as error:
                 log.warning("the sweep stopped early: %s", error)
 

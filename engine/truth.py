@@ -51,8 +51,8 @@ def claim(now_ms: int, limit: int) -> Work[list[Question]]:
     """Lease what is due; whoever dies with a lease loses it."""
     questions: list[Question] = []
     for subscription_id, attempts in (yield "ask_claim", (now_ms, now_ms + LEASE_MS, limit)):
-        held = yield from load(subscription_id)
-        questions.append(Question(subscription_id, held.known.evidence, attempts))
+        rows = yield "subscription_evidence", (subscription_id,)  # not locked: what arrives later is counted later
+        questions.append(Question(subscription_id, rows[0][0] if rows else 0, attempts))
     return questions
 
 
@@ -190,7 +190,8 @@ class Truth:
 
     async def _commit(self, reading: Reading) -> Outcome:
         """Commit an answer; `pending` means that evidence overtook it, and the question stands, due at once."""
-        outcome = await self._inbox.work(lambda moment: answer(reading, moment))
+        about = reading.facts.customer_id if reading.facts else None
+        outcome = await self._inbox.work(lambda moment: answer(reading, moment), about=about)
         if outcome is Outcome.PENDING:
             due_ms = int(self._clock() * 1000)
             await self._store.write(lambda: _again(reading.subscription_id, due_ms))

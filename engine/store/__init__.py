@@ -7,24 +7,40 @@ and a test can step through it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 T = TypeVar("T")
 Row: TypeAlias = Sequence[Any]
 Query: TypeAlias = tuple[str, tuple[Any, ...]]
 Work: TypeAlias = Generator[Query, list[Row], T]
+OnForeignChange: TypeAlias = Callable[[Iterable[str] | None], None]
+"""Called when another process changed what these users see; None where it is not known who."""
 
 
 class Store(Protocol):
     """One database.  Errors: StoreUnavailable when a unit of work could not be committed; it then left nothing."""
 
-    async def write(self, work: Callable[[], Work[T]]) -> T:
-        """Run a unit of work in a transaction; return once it is durable.  It may be started more than once."""
+    on_foreign_change: OnForeignChange
+
+    async def write(self, work: Callable[[], Work[T]], *, about: str | None = None) -> T:
+        """Run a unit of work in a transaction; return once it is durable.  It may be started more than once.
+
+        Units `about` the same customer take turns, where a database would run them side by side.
+        """
         ...
 
     async def read(self, work: Callable[[], Work[T]]) -> T:
         """Run a unit of work that only reads."""
+        ...
+
+    def announce(self, users: Iterable[str]) -> None:
+        """Let other processes on this database know whose state was changed here."""
+        ...
+
+    def alone(self, name: str, rest: float) -> AbstractAsyncContextManager[bool]:
+        """Whether this process is to do it now: no other does, nor has finished it within `rest` seconds."""
         ...
 
     async def close(self) -> None:

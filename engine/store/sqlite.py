@@ -18,15 +18,15 @@ import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import aiosqlite
 
 from engine.errors import BadConfiguration, StoreUnavailable
-from engine.store import Work
-from engine.store.statements import SQLITE, migrations, statements
+from engine.store import OnForeignChange, Work
+from engine.store.statements import SQLITE, check_schema, migrations, statements
 
 T = TypeVar("T")
 
@@ -170,15 +170,6 @@ def _migrate(connection: sqlite3.Connection, locks: _Locks) -> None:
             raise
 
 
-def check_schema(applied: dict[int, str], known: dict[int, str]) -> None:
-    """Raise BadConfiguration unless every applied step is one that this program knows, unchanged."""
-    for number, checksum in applied.items():
-        if number not in known:
-            raise BadConfiguration(f"DATABASE_URL: the database has schema step {number}, newer than this program")
-        if checksum != known[number]:
-            raise BadConfiguration(f"DATABASE_URL: schema step {number} differs from this program's")
-
-
 def split(sql: str) -> Iterator[str]:
     """Yield the statements of a migration; none of ours holds a semicolon inside."""
     without_comments = "\n".join(line.partition("--")[0] for line in sql.splitlines())
@@ -192,7 +183,7 @@ class SqliteStore:
     """
 
     def __init__(self, writer: aiosqlite.Connection, readers: list[aiosqlite.Connection], locks: _Locks) -> None:
-        self.on_foreign_change: Callable[[], None] = lambda: None
+        self.on_foreign_change: OnForeignChange = lambda users: None
         self._writer = writer
         self._readers = readers
         self._locks = locks
@@ -225,7 +216,7 @@ class SqliteStore:
             raise
         return cls(writer, readers, locks)
 
-    async def write(self, work: Callable[[], Work[T]]) -> T:
+    async def write(self, work: Callable[[], Work[T]], *, about: str | None = None) -> T:
         """Run a unit of work; return once its batch is committed and on disk."""
         job = _Job(work, asyncio.get_running_loop().create_future())
         try:
@@ -241,6 +232,14 @@ class SqliteStore:
             return await _in_thread(self._readers[self._next_reader], _read, work)
         except sqlite3.Error as error:
             raise StoreUnavailable(str(error)) from error
+
+    def announce(self, users: Iterable[str]) -> None:
+        """Nobody else streams from this file; a command beside the service hears by looking."""
+
+    @contextlib.asynccontextmanager
+    async def alone(self, name: str, rest: float) -> AsyncGenerator[bool]:
+        """One service has the file to itself."""
+        yield True
 
     async def close(self) -> None:
         """Commit what waits, then let go of the file."""
@@ -290,7 +289,7 @@ class SqliteStore:
         except sqlite3.Error:
             return
         if self._data_version not in (0, version):
-            self.on_foreign_change()
+            self.on_foreign_change(None)
         self._data_version = version
 
 

@@ -7,13 +7,14 @@ import re
 from importlib.resources import files
 from typing import Final, NamedTuple
 
+from engine.errors import BadConfiguration
+
 SQLITE: Final = {
     "int": "integer",
     "blob": "blob",
     "serial": "integer PRIMARY KEY AUTOINCREMENT",
     "strict": "STRICT",
     "lock": "",
-    "lock_users": "",
     "claim": "",
 }
 POSTGRES: Final = {
@@ -22,7 +23,6 @@ POSTGRES: Final = {
     "serial": "bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
     "strict": "",
     "lock": "FOR UPDATE",
-    "lock_users": "FOR UPDATE OF u",
     "claim": "FOR UPDATE SKIP LOCKED",
 }
 
@@ -58,3 +58,12 @@ def migrations(words: dict[str, str]) -> list[Migration]:
         checksum = hashlib.sha256(text.encode()).hexdigest()
         steps.append(Migration(int(file.name[:4]), file.name, checksum, _spoken(text, words)))
     return steps
+
+
+def check_schema(applied: dict[int, str], known: dict[int, str]) -> None:
+    """Raise BadConfiguration unless every applied step is one that this program knows, unchanged."""
+    for number, checksum in applied.items():
+        if number not in known:
+            raise BadConfiguration(f"DATABASE_URL: the database has schema step {number}, newer than this program")
+        if checksum != known[number]:
+            raise BadConfiguration(f"DATABASE_URL: schema step {number} differs from this program's")

@@ -47,6 +47,9 @@ WHERE subscription_id > $1 AND state NOT IN ('canceled', 'incomplete_expired') O
 -- name: subscription_users_of_customer
 SELECT DISTINCT user_id FROM subscription WHERE customer_id = $1
 
+-- name: subscription_evidence
+SELECT evidence FROM subscription WHERE subscription_id = $1
+
 -- name: subscription_peek
 SELECT facts, user_id FROM subscription WHERE subscription_id = $1
 
@@ -91,7 +94,7 @@ SELECT version, shown, shown_until, catalogue, updated_at, customer_id, customer
 -- name: users_draw
 SELECT u.version, u.shown, u.updated_at, u.customer_id, u.trial_used_at,
     s.subscription_id, s.facts, s.as_of, s.evidence, s.since, s.unpaid_since, s.unknown_status
-FROM users u LEFT JOIN subscription s ON s.user_id = u.user_id WHERE u.user_id = $1 ORDER BY s.subscription_id {lock_users}
+FROM users u LEFT JOIN subscription s ON s.user_id = u.user_id WHERE u.user_id = $1 ORDER BY s.subscription_id
 
 -- name: users_show
 UPDATE users SET version = $2, shown = $3, shown_until = $4, catalogue = $5, updated_at = $6, customer_id = $7, trial_used_at = $8 WHERE user_id = $1
@@ -128,12 +131,14 @@ INSERT INTO ask (subscription_id, due_at) VALUES ($1, $2)
 ON CONFLICT (subscription_id) DO UPDATE SET due_at = CASE WHEN excluded.due_at < ask.due_at THEN excluded.due_at ELSE ask.due_at END
 
 -- name: ask_claim
-UPDATE ask SET lease_until = $2, attempts = attempts + 1 WHERE subscription_id IN (
-    SELECT subscription_id FROM ask WHERE due_at <= $1 AND lease_until <= $1 ORDER BY due_at LIMIT $3 {claim})
+WITH due AS MATERIALIZED (
+    SELECT subscription_id FROM ask WHERE CASE WHEN lease_until > due_at THEN lease_until ELSE due_at END <= $1
+    ORDER BY CASE WHEN lease_until > due_at THEN lease_until ELSE due_at END LIMIT $3 {claim})
+UPDATE ask SET lease_until = $2, attempts = attempts + 1 WHERE subscription_id IN (SELECT subscription_id FROM due)
 RETURNING subscription_id, attempts
 
 -- name: ask_next
-SELECT min(CASE WHEN lease_until > due_at THEN lease_until ELSE due_at END), count(*) FROM ask
+SELECT (SELECT min(CASE WHEN lease_until > due_at THEN lease_until ELSE due_at END) FROM ask), (SELECT count(*) FROM ask)
 
 -- name: ask_again
 UPDATE ask SET due_at = $2, lease_until = 0 WHERE subscription_id = $1

@@ -55,6 +55,7 @@ CREATE TABLE users (
     catalogue text,                    -- digest of the plan catalogue that it was drawn with
     updated_at {int} NOT NULL DEFAULT 0
 ) {strict};
+CREATE INDEX users_by_customer ON users (customer_id) WHERE customer_id IS NOT NULL;
 CREATE INDEX users_by_clock ON users (shown_until) WHERE shown_until IS NOT NULL;
 
 CREATE TABLE event (
@@ -96,7 +97,7 @@ CREATE TABLE ask (
     lease_until {int} NOT NULL DEFAULT 0,
     attempts {int} NOT NULL DEFAULT 0
 ) {strict};
-CREATE INDEX ask_by_due ON ask (due_at);
+CREATE INDEX ask_by_due ON ask ((CASE WHEN lease_until > due_at THEN lease_until ELSE due_at END));
 
 CREATE TABLE checkout (
     session_id text PRIMARY KEY,
