@@ -23,6 +23,16 @@ export async function readSandbox() {
   return now;
 }
 
+// Where the lever stands is remembered here: the stand-in keeps it with the card and does not tell. A visit to
+// checkout or portal may have brought another card, and that one does what is printed on it.
+const lever = () => `next payment of ${currentUser()}`;
+export const forgetLever = () => sessionStorage.removeItem(lever());
+
+export function showLever() {
+  const value = sessionStorage.getItem(lever());
+  for (const radio of $("next-payment").querySelectorAll("input")) radio.checked = radio.value === value;
+}
+
 // A lever that has nothing to pull at is off.
 export function showControls(subscription) {
   const living = LIVING.has(subscription.state);
@@ -43,9 +53,10 @@ export function wireControls(refresh) {
       }),
     );
   }
-  $("next-payment").addEventListener("change", (event) =>
-    stripe.post("/_sandbox/next_payment", { user_id: currentUser(), outcome: event.target.value }).catch(sorry),
-  );
+  $("next-payment").addEventListener("change", ({ target }) => {
+    sessionStorage.setItem(lever(), target.value);
+    stripe.post("/_sandbox/next_payment", { user_id: currentUser(), outcome: target.value }).catch(sorry);
+  });
   $("retries-end").addEventListener("change", (event) =>
     stripe.post("/_sandbox/account", { retries_end: event.target.value }).catch(sorry),
   );
@@ -60,5 +71,5 @@ async function resendLast() {
   const event = lastEvent();
   if (!event) return say("No event has come for this user yet.");
   await stripe.post("/_sandbox/deliveries/resend", { event });
-  return say("Sent again. See the decisions: nothing happens twice.");
+  return say("Sent again, with the same id: nothing happens twice.");
 }

@@ -20,7 +20,7 @@ export function say(text, isError = false) {
   toast.classList.toggle("error", isError);
   toast.classList.add("shown");
   clearTimeout(timer);
-  timer = setTimeout(() => toast.classList.remove("shown"), 6_000);
+  timer = setTimeout(() => toast.classList.remove("shown"), 4_500);
 }
 
 export const sorry = (error) => say(error.message, true);

@@ -1,7 +1,7 @@
 // The ledger: every decision about this user, newest first, what is new briefly marked.
 
 import { el } from "./dom.js";
-import { OUTCOMES, clockTime } from "./words.js";
+import { OUTCOMES, moment } from "./words.js";
 
 const body = document.getElementById("ledger");
 const empty = document.getElementById("ledger-empty");
@@ -36,7 +36,7 @@ function row(entry, isNew) {
   const badge = el("span", { className: "badge" }, entry.outcome);
   badge.dataset.outcome = entry.outcome;
   const event = el("td", { className: "event" }, el("code", {}, entry.event_type ?? entry.source));
-  const line = el("tr", {}, el("td", {}, badge), event, el("td", {}, ...consequence(entry)), el("td", { className: "at" }, clockTime(entry.at)));
+  const line = el("tr", {}, el("td", {}, badge), event, el("td", {}, ...consequence(entry)), el("td", { className: "at" }, moment(entry.at)));
   line.classList.toggle("new", isNew);
   line.dataset.outcome = entry.outcome;
   if (entry.event_id) line.dataset.event = line.title = entry.event_id;
@@ -49,6 +49,6 @@ function consequence({ outcome, trigger, from, to, guard }) {
     return [el("b", {}, trigger ?? ""), ` ${move}`];
   }
   if (outcome === "refused") return ["guard ", el("b", {}, guard ?? "?"), " said no"];
-  const words = OUTCOMES[outcome] ?? (trigger ? `${trigger}, new facts` : "");
-  return guard ? [`${words} (`, el("b", {}, guard), ")"] : [words];
+  if (outcome === "pending" && guard) return ["Stripe is asked: ", el("b", {}, guard), " said no"];
+  return [OUTCOMES[outcome] ?? "kept what it tells of the customer"];
 }

@@ -1,7 +1,7 @@
 // Puts the page together: who is signed in, the live state, and what is read again when something happened.
 
 import { configure, currentUser, get, signIn } from "./api.js";
-import { readSandbox, showControls, wireControls } from "./controls.js";
+import { forgetLever, readSandbox, showControls, showLever, wireControls } from "./controls.js";
 import { drawWay, lightState, tellMove } from "./diagram.js";
 import { el, say, sorry } from "./dom.js";
 import { clearLedger, showLedger } from "./ledger.js";
@@ -12,6 +12,7 @@ import { follow } from "./stream.js";
 const USERS = ["demo", "alice", "bob", "carol"];
 const LOOK_EVERY = 1_500; // duplicates and refusals change no state, so the stream does not tell of them
 
+const board = document.querySelector("main");
 let stop = () => {};
 let subscription = null;
 let hasLedger = false;
@@ -46,14 +47,18 @@ async function look() {
 
 async function enter(user) {
   stop();
+  board.inert = true; // until the state of this user is here: no click may act for the one before
+  delete document.documentElement.dataset.state;
   await signIn(user);
   sessionStorage.setItem("user", user);
+  showLever();
   clearLedger();
   hasLedger = false;
   subscription = null;
   const changed = (state) => {
     subscription = state;
     show();
+    board.inert = false;
     readLedger().catch(() => {});
   };
   stop = follow("subscription/stream", changed, showLive);
@@ -68,22 +73,24 @@ function chooser(chosen) {
 }
 
 // Checkout and portal come back with a word in the query; say it once and leave a clean address.
-function welcomeBack() {
-  const outcome = new URLSearchParams(location.search).get("checkout");
+function welcomeBack(query) {
   const words = { success: "Checkout done. The webhook moves the machine.", cancel: "Checkout left. Nothing was bought." };
+  const outcome = query.get("checkout");
   if (words[outcome]) say(words[outcome]);
+  if (outcome === "success" || query.has("portal")) forgetLever();
   if (location.search) history.replaceState(null, "", location.pathname);
 }
 
 async function begin() {
   const config = await configure();
-  const user = sessionStorage.getItem("user") ?? config.user;
+  const query = new URLSearchParams(location.search);
+  const user = query.get("user") ?? sessionStorage.getItem("user") ?? config.user;
   chooser(user);
   await signIn(user);
+  welcomeBack(query);
   await loadPlans();
   wireControls(look);
   await enter(user);
-  welcomeBack();
   setInterval(() => document.hidden || look().catch(() => {}), LOOK_EVERY);
 }
 

@@ -14,7 +14,7 @@ export async function loadPlans() {
 
 function card(plan) {
   const button = el("button", { type: "button", className: "primary" }, "Subscribe");
-  const trial = plan.trial_days ? `${plan.trial_days} days free, then billed` : "Billed at once";
+  const trial = plan.trial_days ? `${plan.trial_days} days free, once` : "Billed at once";
   const price = el("p", { className: "price" }, el("b", {}, money(plan.amount, plan.currency) || "–"));
   if (plan.interval) price.append(` / ${plan.interval}`);
   const features = el("p", { className: "soft small" }, [trial, ...plan.features].join(" · "));

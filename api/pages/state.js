@@ -36,7 +36,7 @@ export function showState(subscription, now) {
   put("state", STATES[state] ?? state);
   put("access", access.granted ? "Access: yes." : "Access: no.");
   put("reason", REASONS[access.reason] ?? access.reason);
-  put("until", access.until ? untilWords(access, now) : "");
+  put("until", untilWords(subscription, now));
   put("fact-plan", plan ? planWords(plan) : "–");
   put("fact-period", day(subscription.current_period_end));
   put("fact-trial", day(subscription.trial_end));
@@ -56,7 +56,11 @@ function planWords(plan) {
   return plan.quantity > 1 ? `${name} × ${plan.quantity}` : name;
 }
 
-function untilWords(access, now) {
-  const when = `${day(access.until)} (${distance(access.until, now)})`;
-  return access.granted ? `Until ${when}, unless something happens first.` : `Again from ${when}.`;
+// When the answer would change by the clock alone; else what comes next.
+function untilWords({ state, access, trial_end, current_period_end }, now) {
+  const when = (time) => `${day(time)} (${distance(time, now)})`;
+  if (access.until) return access.granted ? `Until ${when(access.until)}, unless something happens first.` : `Again from ${when(access.until)}.`;
+  if (state === "trialing" && trial_end) return `The first payment is due on ${when(trial_end)}.`;
+  if (state === "active" && current_period_end) return `It renews on ${when(current_period_end)}.`;
+  return "";
 }

@@ -31,7 +31,7 @@ export const OUTCOMES = {
   unchanged: "says what is known already",
   duplicate: "this event was here before",
   stale: "older than what is known",
-  pending: "not proven, so Stripe is asked",
+  pending: "Stripe is asked",
   ignored: "not about this subscription",
   unlinked: "no user is known for it yet",
   failed: "given up, kept for a replay",
@@ -51,7 +51,10 @@ export const day = (iso) => (iso ? new Intl.DateTimeFormat("en-GB", DAY).format(
 
 export const minute = (iso) => new Intl.DateTimeFormat("en-GB", MINUTE).format(new Date(iso)) + " UTC";
 
-export const clockTime = (iso) => (iso ? new Date(iso).toISOString().slice(11, 19) : "");
+export function moment(iso) {
+  const format = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", timeZone: "UTC" });
+  return format.format(new Date(iso)).replace(",", "");
+}
 
 export function distance(iso, now) {
   const hours = (new Date(iso) - now) / 3_600_000;

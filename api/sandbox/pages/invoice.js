@@ -15,7 +15,7 @@ function show(invoice) {
   const { currency } = invoice;
   $("title").textContent = `Invoice ${invoice.number ?? invoice.id}`;
   $("figure").textContent = money(invoice.amount_remaining || invoice.total, currency);
-  $("terms").textContent = `Of ${day(invoice.created)}`;
+  $("terms").textContent = `Issued on ${day(invoice.created)}`;
   const lines = invoice.lines.data.map((line) => [line.description ?? "Subscription", money(line.amount, currency)]);
   lines.push(["Paid", money(invoice.amount_paid, currency)], ["Still due", money(invoice.amount_remaining, currency)]);
   $("bill").replaceChildren(...lines.map(([what, sum]) => el("div", {}, el("dt", {}, what), el("dd", {}, sum))));
@@ -33,6 +33,9 @@ $("form").addEventListener("submit", (event) => {
     show((await read(path)).invoice);
   });
 });
+
+// An invoice knows no way back; the page that led here does.
+if (document.referrer) Object.assign($("back"), { href: document.referrer, hidden: false });
 
 read(path).then(
   (view) => {

@@ -60,7 +60,7 @@ function cardRow() {
   const living = view.subscriptions.find((sub) => !ENDED.includes(sub.status));
   const used = living?.default_payment_method ?? view.customer.invoice_settings.default_payment_method;
   const method = view.payment_methods.find(({ id }) => id === used);
-  const title = method ? `${method.card.brand} •••• ${method.card.last4}` : "No card";
+  const title = method ? `${method.card.brand[0].toUpperCase()}${method.card.brand.slice(1)} •••• ${method.card.last4}` : "No card";
   const words = method ? `expires ${method.card.exp_month}/${method.card.exp_year}` : "Add one to keep the subscription.";
   return row(title, words, null, action(method ? "Update card" : "Add a card", updateCard));
 }
