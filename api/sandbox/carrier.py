@@ -18,6 +18,7 @@ from .clock import SandboxClock
 from .errors import Obj
 from .faults import Faults
 from .outbox import Delivery
+from .routes import find_route
 from .world import Answer, World
 
 TIMEOUT = 10.0
@@ -42,6 +43,8 @@ class Sandbox:
         self.data = data
         self.faults = Faults()
         self.plans: list[Obj] = []
+        self.called: set[tuple[str, str]] = set()
+        """Which routes of the API have been called."""
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._client: httpx.AsyncClient | None = None
@@ -52,6 +55,9 @@ class Sandbox:
     def request(self, method: str, path: str, params: Obj, **options: Any) -> Answer:
         """One API call at the clock's time."""
         self.tick()
+        route, _ = find_route(method, path)
+        if route is not None:
+            self.called.add((route.method, route.path))
         answer = self.world.request(method, path, params, **options)
         self.changed()
         return answer

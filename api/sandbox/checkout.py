@@ -10,7 +10,7 @@ from .catalog import metadata, require
 from .customers import create_customer, create_setup_intent, set_up
 from .errors import EMPTY, NOTHING, Obj, StripeError, invalid, missing
 from .invoices import authenticate as authenticate_intent
-from .ledger import Ledger, in_range
+from .ledger import Ledger, in_range, paged
 from .lifecycle import expire_session
 from .periods import DAY, HOUR
 from .subscriptions import open_subscription
@@ -175,8 +175,6 @@ def list_sessions(w: Ledger, p: Obj) -> Obj:
 
 def line_items(w: Ledger, p: Obj, id_: str) -> Obj:
     """GET /v1/checkout/sessions/:id/line_items"""
-    from .ledger import paged
-
     w.get("checkout.session", id_)
     return paged(list(w.notes[id_]["items"]), p, f"/v1/checkout/sessions/{id_}/line_items")
 

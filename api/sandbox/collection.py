@@ -54,7 +54,7 @@ def bill(
         reason_waits = False
     items = [i for i in w.all("invoiceitem") if i["customer"] == sub["customer"] and not i["invoice"]
              and ((i["parent"] or NOTHING).get("subscription_details") or NOTHING).get("subscription") in
-             (None, sub["id"]) and not i.get("deleted")]  # fmt: skip
+             (None, sub["id"])]  # fmt: skip
     for item in items:
         lines.append(item_line(w, item, sub))
     invoice = bills.new_invoice(

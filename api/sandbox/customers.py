@@ -49,7 +49,7 @@ def _methods(w: Ledger, customer: Obj, p: Obj) -> None:
                 raise invalid("The customer does not have a payment method with the ID " + name,
                               "invoice_settings[default_payment_method]")  # fmt: skip
         elif name:
-            name = next(m["id"] for m in reversed(list(w.all("payment_method")))
+            name = next(m["id"] for m in reversed(w.all("payment_method"))
                         if m["customer"] == customer["id"])  # fmt: skip
         w.touch(customer)["invoice_settings"]["default_payment_method"] = name
 
@@ -124,6 +124,10 @@ def delete_customer(w: Ledger, _p: Obj, id_: str) -> Obj:
     for sub in w.all("subscription"):
         if sub["customer"] == id_ and sub["status"] not in ("canceled", "incomplete_expired"):
             collection.end(w, sub, reason="cancellation_requested")
+    for invoice in w.all("invoice"):
+        if invoice["customer"] == id_ and invoice["status"] in ("draft", "open"):
+            w.touch(invoice)
+            invoice |= {"auto_advance": False, "next_payment_attempt": None, "automatically_finalizes_at": None}
     w.emit("customer.deleted", customer)
     return w.replace(customer, {"id": id_, "object": "customer", "deleted": True})
 

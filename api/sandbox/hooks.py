@@ -15,7 +15,7 @@ ROLL_FOR = DAY
 def create_endpoint(w: Ledger, p: Obj, secret: str | None = None) -> Obj:
     """POST /v1/webhook_endpoints; the answer alone shows the secret."""
     require(p, "url", "enabled_events")
-    if len(list(w.all("webhook_endpoint"))) >= ENDPOINTS_MAX:
+    if len(w.all("webhook_endpoint")) >= ENDPOINTS_MAX:
         raise invalid(f"You have reached the maximum of {ENDPOINTS_MAX} test webhook endpoints.")
     if not p["url"].startswith(("http://", "https://")):
         raise invalid("Invalid URL: an explicit scheme (such as https) must be provided.", "url", "url_invalid")
@@ -104,7 +104,7 @@ def list_events(w: Ledger, p: Obj) -> Obj:
             return o["type"] in types
         return exact == "*" or o["type"] == exact or (exact.endswith(".*") and o["type"].startswith(exact[:-1]))
 
-    found = [o for o in reversed(list(w.all("event"))) if typed(o)
+    found = [o for o in reversed(w.all("event")) if typed(o)
              and o["created"] > w.time - EVENTS_KEPT and in_range(o["created"], p.get("created"))
              and ("delivery_success" not in p or (o["pending_webhooks"] == 0) == p["delivery_success"])]  # fmt: skip
     return paged(found, p, "/v1/events")

@@ -6,7 +6,7 @@ from . import bills, collection, payments
 from .cards import AUTHENTICATE, OK
 from .catalog import assign, merge_metadata, metadata, require
 from .errors import EMPTY, NOTHING, Obj, StripeError, invalid
-from .ledger import Ledger, in_range
+from .ledger import Ledger, in_range, paged
 from .periods import DAY, period_end
 from .prorations import new_item
 
@@ -22,7 +22,7 @@ def create_invoice(w: Ledger, p: Obj) -> Obj:
                       "'days_until_due' or 'due_date'.", "due_date")  # fmt: skip
     include = p.get("pending_invoice_items_behavior", "exclude") == "include" or sub is not None
     items = [i for i in w.all("invoiceitem") if include and i["customer"] == customer["id"]
-             and not i["invoice"] and not i.get("deleted")]  # fmt: skip
+             and not i["invoice"]]  # fmt: skip
     lines = [collection.item_line(w, item, sub) for item in items]
     auto = bool(p.get("auto_advance", False))
     more: Obj = {
@@ -70,8 +70,6 @@ def list_invoices(w: Ledger, p: Obj) -> Obj:
 
 def list_lines(w: Ledger, p: Obj, id_: str) -> Obj:
     """GET /v1/invoices/:id/lines"""
-    from .ledger import paged
-
     return paged(list(w.get("invoice", id_)["lines"]["data"]), p, f"/v1/invoices/{id_}/lines")
 
 
@@ -133,7 +131,8 @@ def pay_invoice(w: Ledger, p: Obj, id_: str) -> Obj:
     outcome = collection.collect(w, invoice, method=method, manual=True, on_session=p.get("off_session") is False)
     if outcome == AUTHENTICATE:
         raise StripeError(402, "Payment for this invoice requires additional user action before it can be "
-                          "completed successfully.", code="invoice_payment_intent_requires_action", keep=True,
+                          "completed successfully.", code="invoice_payment_intent_requires_action",
+            type="card_error", keep=True,
                           payment_intent=_intent_copy(w, invoice))  # fmt: skip
     if outcome != OK:
         raise payments.refusal(outcome, payment_intent=_intent_copy(w, invoice))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from .errors import NOTHING, Obj, StripeError, invalid, no_such
@@ -89,7 +89,8 @@ class Ledger:
     def get(self, kind: str, id: str, param: str = "id", status: int = 404) -> Obj:  # noqa: A002
         """The object, or Stripe's `resource_missing`. Takes the operation to the object's own clock."""
         obj = self.find(kind, id)
-        if obj is None or (obj.get("deleted") and param != "id"):
+        stub = obj is not None and obj.get("deleted")
+        if obj is None or (stub and (param != "id" or kind != "customer")):  # only a customer's stub is shown
             raise no_such(kind, id, param, status)
         self._use_clock_of(obj)
         return obj
@@ -98,9 +99,9 @@ class Ledger:
         """The object that a parameter names; 400 when there is none."""
         return self.get(kind, id, param, 400)
 
-    def all(self, kind: str) -> Iterable[Obj]:
-        """All objects of a kind, oldest first."""
-        return list(self.tables.get(kind, {}).values())
+    def all(self, kind: str) -> list[Obj]:
+        """All living objects of a kind, oldest first; no stubs of deleted ones."""
+        return [obj for obj in self.tables.get(kind, NOTHING).values() if not obj.get("deleted")]
 
     def touch(self, obj: Obj) -> Obj:
         """Say before the change that `obj` is going to change."""
@@ -227,7 +228,7 @@ class Ledger:
 
     def page(self, kind: str, params: Obj, url: str, where: Callable[[Obj], bool] = lambda _obj: True) -> Obj:
         """A page of a list as Stripe pages: newest first, cursors by id."""
-        found = [o for o in reversed(list(self.all(kind))) if not o.get("deleted") and where(o)]
+        found = [o for o in reversed(self.all(kind)) if where(o)]
         return paged(found, params, url)
 
     # -- keeping -----------------------------------------------------------------------------------

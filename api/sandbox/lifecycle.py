@@ -76,17 +76,23 @@ def warn_of_trial_end(w: Ledger, sub: Obj) -> None:
     w.emit("customer.subscription.trial_will_end", sub, then_updated=True)
 
 
-def _end_trial(w: Ledger, sub: Obj) -> None:
+def ended_without_method(w: Ledger, sub: Obj) -> bool:
+    """Pause or cancel, as `missing_payment_method` says, when nothing could be charged. Done so?"""
     behavior = ((sub["trial_settings"] or NOTHING).get("end_behavior") or NOTHING).get("missing_payment_method")
     if sub["collection_method"] == "charge_automatically" and not _has_method(w, sub):
         if behavior == "cancel":
             collection.end(w, sub, reason=None)
-            return
+            return True
         if behavior == "pause":
             collection.pause(w, sub, "trial_end_without_payment_method")
-            return
-    w.touch(sub)["status"] = "active"
-    renew(w, sub)
+            return True
+    return False
+
+
+def _end_trial(w: Ledger, sub: Obj) -> None:
+    if not ended_without_method(w, sub):
+        w.touch(sub)["status"] = "active"
+        renew(w, sub)
 
 
 def _has_method(w: Ledger, sub: Obj) -> bool:

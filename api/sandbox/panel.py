@@ -33,13 +33,13 @@ def customer_of(w: Ledger, given: Obj) -> Obj:
     if name := given.get("customer"):
         return w.get("customer", str(name), "customer")
     user = given.get("user_id")
-    for customer in reversed(list(w.all("customer"))):
+    for customer in reversed(w.all("customer")):
         if not customer.get("deleted") and (user is None or (customer["metadata"] or NOTHING).get("user_id") == user):
             return customer
-    for sub in reversed(list(w.all("subscription"))):
+    for sub in reversed(w.all("subscription")):
         if not sub.get("deleted") and sub["metadata"].get("user_id") == user:
             return w.get("customer", sub["customer"])
-    for session in reversed(list(w.all("checkout.session"))):
+    for session in reversed(w.all("checkout.session")):
         if session["client_reference_id"] == user and session["customer"]:
             return w.get("customer", session["customer"])
     raise StripeError(404, f"No customer of user {user!r} yet.", code="resource_missing", param="user_id")
@@ -50,7 +50,7 @@ def subscription_of(w: Ledger, given: Obj) -> Obj:
     if name := given.get("subscription"):
         return w.get("subscription", str(name), "subscription")
     customer = customer_of(w, given) if given.get("user_id") or given.get("customer") else None
-    for sub in reversed(list(w.all("subscription"))):
+    for sub in reversed(w.all("subscription")):
         if (
             not sub.get("deleted")
             and sub["status"] not in ENDED

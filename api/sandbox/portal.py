@@ -93,7 +93,7 @@ def create_session(w: Ledger, p: Obj) -> Obj:
     """POST /v1/billing_portal/sessions"""
     require(p, "customer")
     customer = w.of("customer", p["customer"], "customer")
-    configurations = list(w.all("billing_portal.configuration"))
+    configurations = w.all("billing_portal.configuration")
     if name := p.get("configuration"):
         configuration = w.of("billing_portal.configuration", name, "configuration")
     else:
@@ -167,10 +167,10 @@ def view(w: Ledger, id_: str) -> Obj:
     return {
         "session": session, "customer": customer, "return_url": session["return_url"],
         "flow": session["flow"],
-        "subscriptions": [_with_product(w, o) for o in reversed(list(w.all("subscription")))
+        "subscriptions": [_with_product(w, o) for o in reversed(w.all("subscription"))
                           if o["customer"] == mine],
         "payment_methods": [o for o in w.all("payment_method") if o["customer"] == mine],
-        "invoices": [o for o in reversed(list(w.all("invoice")))
+        "invoices": [o for o in reversed(w.all("invoice"))
                      if o.get("customer") == mine and o["status"] != "draft"],
         "prices": [o | {"product_name": (w.find("product", o["product"]) or NOTHING).get("name")}
                    for o in w.all("price") if o["active"] and o["type"] == "recurring"],

@@ -9,7 +9,7 @@ from .cards import AUTHENTICATE, OK
 from .catalog import assign, create_product, merge_metadata, metadata, recurring_of, redeem, require
 from .errors import EMPTY, NOTHING, Obj, StripeError, invalid, no_such
 from .ledger import Ledger, in_range
-from .lifecycle import earliest_end, renew, warn_of_trial_end
+from .lifecycle import earliest_end, ended_without_method, warn_of_trial_end
 from .periods import DAY, HOUR, period_end
 from .prorations import prorate
 
@@ -94,8 +94,6 @@ def open_subscription(w: Ledger, customer: Obj, p: Obj, *, checkout: bool = Fals
     if not customer.get("currency"):
         w.touch(customer)["currency"] = sub["currency"]
     sub["discounts"] = redeem(w, _discounts(p), customer=customer["id"], sub=sub["id"])
-    if sub["discounts"] and sub["status"] != "trialing":
-        pass
     _add_invoice_items(w, sub, p, lines)
     invoice = collection.bill(w, sub, reason="subscription_create", lines=lines,
                               auto_advance=sub["collection_method"] == "send_invoice")  # fmt: skip
@@ -431,6 +429,8 @@ def _change_trial(w: Ledger, sub: Obj, p: Obj) -> None:
 def _end_trial_now(w: Ledger, sub: Obj) -> None:
     sub["trial_end"] = w.now
     warn_of_trial_end(w, sub)
+    if ended_without_method(w, sub):
+        return
     collection.restart_periods(w, sub)
     sub["status"] = "active"
     invoice_now(w, sub, [_full_line(w, sub, item) for item in sub["items"]["data"]])
@@ -571,8 +571,3 @@ def list_subscription_items(w: Ledger, p: Obj) -> Obj:
     sub = w.of("subscription", p["subscription"], "subscription")
     return {"object": "list", "data": sub["items"]["data"], "has_more": False,
             "url": "/v1/subscription_items"}  # fmt: skip
-
-
-def renew_now(w: Ledger, sub: Obj) -> None:
-    """For the tests of a renewal out of turn."""
-    renew(w, sub)

@@ -74,9 +74,7 @@ class Bench:
     def subscribe(self, customer: Obj | None = None, **more: Any) -> Obj:
         """A subscription to the price."""
         owner = customer or self.customer()
-        return self.post(
-            "subscriptions", {"customer": owner["id"], "items": [{"price": self.price["id"]}], **more}
-        )
+        return self.post("subscriptions", {"customer": owner["id"], "items": [{"price": self.price["id"]}], **more})
 
     def sub(self, sub: Obj) -> Obj:
         """The subscription as it is now."""
@@ -122,5 +120,6 @@ class Bench:
 
 
 S = "customer.subscription."
+MADE = ["invoice.created", "invoice.finalized"]
 PAID = ["invoice.updated", "invoice.paid", "invoice.payment_succeeded"]
 FAILED = ["invoice.updated", "invoice.payment_failed"]

@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox.bench import DAY, FAILED, HOUR, PAID, Bench, S
+from tests.sandbox.bench import DAY, FAILED, HOUR, MADE, PAID, Bench, S
 
 Obj = dict[str, Any]
-MADE = ["invoice.created", "invoice.finalized"]
 
 
 def changed_status(bench: Bench) -> list[tuple[str, str]]:
@@ -544,9 +543,7 @@ def test_resume_on_success_waits(bench: Bench) -> None:
 def test_resume_uncollectible(bench: Bench) -> None:
     """Marking the resumption's invoice uncollectible resumes too."""
     sub = paused(bench)
-    waiting = bench.post(
-        f"subscriptions/{sub['id']}/resume", {"payment_behavior": "resume_on_payment_success"}
-    )
+    waiting = bench.post(f"subscriptions/{sub['id']}/resume", {"payment_behavior": "resume_on_payment_success"})
     bench.post(f"invoices/{waiting['latest_invoice']}/mark_uncollectible")
     assert bench.status(sub) == "active"
 
@@ -566,9 +563,7 @@ def test_resume_lapses(bench: Bench) -> None:
 def test_resume_voided(bench: Bench) -> None:
     """Voiding the resumption's invoice leaves it paused."""
     sub = paused(bench)
-    waiting = bench.post(
-        f"subscriptions/{sub['id']}/resume", {"payment_behavior": "resume_on_payment_success"}
-    )
+    waiting = bench.post(f"subscriptions/{sub['id']}/resume", {"payment_behavior": "resume_on_payment_success"})
     bench.post(f"invoices/{waiting['latest_invoice']}/void")
     assert bench.status(sub) == "paused"
     assert bench.sub(sub)["pending_update"] is None
