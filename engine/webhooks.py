@@ -148,18 +148,16 @@ def _read_data(event: Event, reader: Reader, raw: Raw) -> Event:
         return _unreadable(event, data.object)
 
 
-class _About(Struct):
-    id: Raw = Raw(b"null")
-    subscription: Raw = Raw(b"null")
-
-
 def _unreadable(event: Event, raw: Raw) -> Event:
     """The object has a shape that we do not know; which subscription it is about may still be read, and asked."""
     try:
-        about = msgspec.json.decode(raw, type=_About)
-        named = about.id if event.type.startswith("customer.subscription.") else about.subscription
-        subscription_id = msgspec.json.decode(named, type=wire.Id)
-    except msgspec.MsgspecError:
+        if event.type.startswith("customer.subscription."):
+            subscription_id = msgspec.json.decode(raw, type=wire.Ref).id
+        else:
+            subscription_id = msgspec.json.decode(raw, type=wire.OfSubscription).subscription_id
+    except (msgspec.MsgspecError, RecursionError):
+        return event
+    if subscription_id is None:
         return event
     return msgspec.structs.replace(
         event,

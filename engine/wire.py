@@ -126,12 +126,23 @@ class _StatusTransitions(Struct):
     finalized_at: Time | None = None
 
 
-class Invoice(Struct):
+class OfSubscription(Struct):
+    """Any object that says which subscription it is about."""
+
+    subscription: Id | Ref | None = None
+    parent: _Parent | None = None
+
+    @property
+    def subscription_id(self) -> str | None:
+        """The subscription, in the place of either API generation."""
+        details = self.parent.subscription_details if self.parent else None
+        return ref_id(self.subscription) or (ref_id(details.subscription) if details else None)
+
+
+class Invoice(OfSubscription, kw_only=True):
     """An invoice object."""
 
     id: Id
-    subscription: Id | Ref | None = None
-    parent: _Parent | None = None
     customer: Id | Ref | None = None
     status: Text | None = None
     paid: bool | None = None
@@ -142,12 +153,6 @@ class Invoice(Struct):
     status_transitions: _StatusTransitions | None = None
     last_finalization_error: _Error | None = None
     payment_intent: Id | _PaymentIntent | None = None
-
-    @property
-    def subscription_id(self) -> str | None:
-        """The subscription that this bills, in the place of either API generation."""
-        details = self.parent.subscription_details if self.parent else None
-        return ref_id(self.subscription) or (ref_id(details.subscription) if details else None)
 
 
 class CheckoutSession(Struct):
