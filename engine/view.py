@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Final
 
 import msgspec
 from msgspec import Struct
@@ -12,9 +13,15 @@ from engine.plans import Catalogue
 from engine.states import LIVING, Facts, State, Subscription
 
 
+_LAST: Final = 253_402_300_799
+"""The end of the year 9999: RFC 3339 has no later time."""
+
+
 def rfc3339(seconds: float | None) -> str | None:
     """Write a time as the API does: RFC 3339, UTC, whole seconds."""
-    return None if seconds is None else datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(min(int(seconds), _LAST), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class AccessShown(Struct, frozen=True):
