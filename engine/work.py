@@ -155,6 +155,8 @@ def _close_waiting(
 def _no_such_subscription(reading: Reading, moment: Moment) -> Work[Outcome]:
     """Stripe knows no such subscription (another account's, or deleted test data): given up, kept for replay."""
     held = yield from load(reading.subscription_id)
+    if held.known.evidence != reading.evidence_at_ask:
+        return Outcome.PENDING  # something was heard of it meanwhile
     for row in (yield "event_pending_of", (reading.subscription_id,)):
         yield "event_outcome", (row[0], Outcome.FAILED.value)
         record(moment, row, "webhook", held.user_id, reading.subscription_id, outcome=Outcome.FAILED)
