@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
+import re
 from typing import Any, Final
 
 import asyncpg  # pyright: ignore[reportMissingTypeStubs]
@@ -23,9 +25,21 @@ _LIMITS: Final = {
     "idle_in_transaction_session_timeout": "10000",
     "tcp_user_timeout": "5000",
 }
+_PLANS: Final = {
+    # Every statement that matters finds its rows by a key.  Its plan is made once a connection and stays that one,
+    # also where the tables were still empty then, or their statistics lie.
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "jit": "off",
+}
 _connect: Final[Any] = asyncpg.connect  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 _SCHEMA_LOCK: Final = 0x696E7465726C6F63
 _STATEMENTS: Final = statements(POSTGRES)
+_WAITING: Final = frozenset(
+    {"subscription_put", "bill_put", "users_show", "event_insert", "decision_insert", "ask_put", "ask_done"}
+)
+"""Writes that return nothing wait for the next statement that returns rows, or for COMMIT, and go there together:
+a round trip costs more than what it carries.  No two of them touch the same row."""
 _LOCKED_BY: Final = {"users_draw": "users_lock"}
 """A statement sees what was committed when it began, not what the holder of the row that it waits for was still
 storing elsewhere.  Where it reads more than that row, the row is locked by a statement before it."""
@@ -33,20 +47,41 @@ _SETTINGS: Final = "SELECT current_setting('synchronous_commit'), current_settin
 
 
 class Link:
-    """A connection, with each statement prepared when it is first used."""
+    """A connection, with each statement, or company of statements, prepared when it is first used."""
 
     def __init__(self, raw: Any) -> None:  # asyncpg's own; it has no types
         self.raw = raw
-        self._prepared: dict[str, Any] = {}
+        self._prepared: dict[tuple[str, ...], Any] = {}
+        self._waiting: dict[str, tuple[Any, ...]] = {}
 
     async def fetch(self, name: str, arguments: tuple[Any, ...]) -> list[Row]:
         """Run a statement of the catalogue."""
-        if name in _LOCKED_BY:
-            await self.fetch(_LOCKED_BY[name], arguments)
-        statement = self._prepared.get(name)
+        if name in _WAITING:
+            if name in self._waiting:
+                await self._send_waiting()
+            self._waiting[name] = arguments
+            return []
+        if self._waiting:
+            await self._send_waiting()
+        if name in _LOCKED_BY and not await self._run((_LOCKED_BY[name],), arguments):
+            return []
+        return await self._run((name,), arguments)
+
+    async def _run(self, names: tuple[str, ...], arguments: tuple[Any, ...]) -> list[Row]:
+        statement = self._prepared.get(names)
         if statement is None:
-            statement = self._prepared[name] = await self.raw.prepare(_STATEMENTS[name])
+            statement = self._prepared[names] = await self.raw.prepare(_together(names))
         return await statement.fetch(*[_storable(argument) for argument in arguments])
+
+    async def _send_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, {}
+        await self._run(tuple(waiting), tuple(itertools.chain.from_iterable(waiting.values())))
+
+    async def commit(self) -> None:
+        """Send what waits, and commit."""
+        if self._waiting:
+            await self._send_waiting()
+        await self.raw.execute("COMMIT")
 
     async def execute(self, sql: str) -> None:
         """Run what needs no arguments, in one round trip."""
@@ -54,6 +89,7 @@ class Link:
 
     async def roll_back(self) -> None:
         """Leave the transaction, where there is one; a connection that can't is given up."""
+        self._waiting.clear()
         try:
             if self.raw.is_in_transaction():
                 async with asyncio.timeout(_END_SECONDS):
@@ -90,6 +126,19 @@ class Link:
         )
 
 
+def _together(names: tuple[str, ...]) -> str:
+    """Write several statements as one: each but the last is a WITH of it, its arguments are numbered on."""
+    parts: list[str] = []
+    before = 0
+    for name in names:
+        sql = _STATEMENTS[name]
+        shift = before
+        parts.append(re.sub(r"\$(\d+)", lambda match, shift=shift: f"${int(match[1]) + shift}", sql))
+        before += max((int(number) for number in re.findall(r"\$(\d+)", sql)), default=0)
+    *first, last = parts
+    return "".join(f"{'WITH' if n == 0 else ','} w{n} AS ({sql}) " for n, sql in enumerate(first)) + last
+
+
 def _storable(value: Any) -> Any:
     """PostgreSQL's text holds no NUL.  Ids with one were refused at the door; in other texts it is shown as such."""
     return value.replace("\0", "\ufffd") if isinstance(value, str) and "\0" in value else value
@@ -101,7 +150,7 @@ class Connector:
     def __init__(self, url: str, application: str) -> None:
         self.warnings: list[str] = []
         self._url = url
-        self._settings = {**_LIMITS, "application_name": application}
+        self._settings = {**_LIMITS, **_PLANS, "application_name": application}
 
     async def connect(self, *, limited: bool = True) -> Link:
         """Connect within a few seconds to a server that takes writes."""

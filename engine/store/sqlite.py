@@ -14,11 +14,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
-import os
 import sqlite3
-import time
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
@@ -26,6 +23,7 @@ import aiosqlite
 
 from engine.errors import BadConfiguration, StoreUnavailable
 from engine.store import OnForeignChange, Work
+from engine.store.sqlite_locks import BUSY_SECONDS, Locks, NotBegun
 from engine.store.statements import SQLITE, check_schema, migrations, statements
 
 T = TypeVar("T")
@@ -33,7 +31,6 @@ T = TypeVar("T")
 BATCH: Final = 64
 MOST_WAITING: Final = 10_000
 """Units of work that may wait; beyond it a caller is told to come back."""
-BUSY_SECONDS: Final = 5.0
 _READERS: Final = 2
 _IDLE_SECONDS: Final = 0.5
 
@@ -44,41 +41,6 @@ _STATEMENTS: Final = {name: sql.replace("$", "?") for name, sql in statements(SQ
 class _Job(NamedTuple, Generic[T]):
     work: Callable[[], Work[T]]
     done: asyncio.Future[T]
-
-
-class _Locks:
-    """Advisory locks on `NAME-lock`: byte 0 is the service's for life, byte 1 a writer's for a batch."""
-
-    def __init__(self, database: Path) -> None:
-        self._file = os.open(f"{database}-lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-
-    def hold_service(self) -> None:
-        try:
-            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 0)
-        except OSError as error:
-            raise BadConfiguration(
-                "DATABASE_URL: another interlock service runs on this SQLite file; "
-                "stop it, or use PostgreSQL for more than one"
-            ) from error
-
-    @contextlib.contextmanager
-    def writing(self) -> Generator[None]:
-        deadline = time.monotonic() + BUSY_SECONDS
-        while True:
-            try:
-                fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 1)
-                break
-            except OSError as error:
-                if time.monotonic() > deadline:
-                    raise _NotBegun(sqlite3.OperationalError("database is locked by another process")) from error
-                time.sleep(0.002)
-        try:
-            yield
-        finally:
-            fcntl.lockf(self._file, fcntl.LOCK_UN, 1, 1)
-
-    def release(self) -> None:
-        os.close(self._file)
 
 
 def _drive(connection: sqlite3.Connection, work: Work[T]) -> T:
@@ -99,7 +61,7 @@ def _data_version(connection: sqlite3.Connection) -> int:
     return connection.execute("PRAGMA data_version").fetchone()[0]
 
 
-def _commit_batch(connection: sqlite3.Connection, locks: _Locks, jobs: list[_Job[Any]]) -> list[Any]:
+def _commit_batch(connection: sqlite3.Connection, locks: Locks, jobs: list[_Job[Any]]) -> list[Any]:
     """Commit a batch; an exception in the list is that job's own failure.
 
     All go through one transaction.  Where one fails the batch leaves nothing, and each has one of its own.
@@ -107,7 +69,7 @@ def _commit_batch(connection: sqlite3.Connection, locks: _Locks, jobs: list[_Job
     """
     try:
         return _transact(connection, locks, jobs)
-    except _NotBegun as error:
+    except NotBegun as error:
         raise error.cause from None
     except Exception as error:
         if len(jobs) == 1:
@@ -116,26 +78,19 @@ def _commit_batch(connection: sqlite3.Connection, locks: _Locks, jobs: list[_Job
     for job in jobs:
         try:
             results += _transact(connection, locks, [job])
-        except _NotBegun as error:
+        except NotBegun as error:
             results.append(error.cause)
         except Exception as error:
             results.append(error)
     return results
 
 
-class _NotBegun(Exception):
-    """No transaction could be begun: trying the jobs one by one would wait as long for each."""
-
-    def __init__(self, cause: sqlite3.Error) -> None:
-        self.cause = cause
-
-
-def _transact(connection: sqlite3.Connection, locks: _Locks, jobs: list[_Job[Any]]) -> list[Any]:
+def _transact(connection: sqlite3.Connection, locks: Locks, jobs: list[_Job[Any]]) -> list[Any]:
     with locks.writing():
         try:
             connection.execute("BEGIN IMMEDIATE")
         except sqlite3.Error as error:
-            raise _NotBegun(error) from error
+            raise NotBegun(error) from error
         try:
             results = [_drive(connection, job.work()) for job in jobs]
             connection.execute("COMMIT")
@@ -146,7 +101,7 @@ def _transact(connection: sqlite3.Connection, locks: _Locks, jobs: list[_Job[Any
     return results
 
 
-def _migrate(connection: sqlite3.Connection, locks: _Locks) -> None:
+def _migrate(connection: sqlite3.Connection, locks: Locks) -> None:
     """Bring the schema up to this program's; refuse a database that a newer program has changed."""
     with locks.writing():
         connection.execute("BEGIN IMMEDIATE")
@@ -182,7 +137,7 @@ class SqliteStore:
     `on_foreign_change` is called when another process (`interlock reconcile`) has written to the file.
     """
 
-    def __init__(self, writer: aiosqlite.Connection, readers: list[aiosqlite.Connection], locks: _Locks) -> None:
+    def __init__(self, writer: aiosqlite.Connection, readers: list[aiosqlite.Connection], locks: Locks) -> None:
         self.on_foreign_change: OnForeignChange = lambda users: None
         self._writer = writer
         self._readers = readers
@@ -196,7 +151,7 @@ class SqliteStore:
     async def open(cls, path: Path, *, service: bool = True) -> SqliteStore:
         """Open the file and bring its schema up to date; raise BadConfiguration where that can't be."""
         try:
-            locks = _Locks(path)
+            locks = Locks(path)
         except OSError as error:
             raise BadConfiguration(f"DATABASE_URL: {path}: {error.strerror}") from error
         connections: list[aiosqlite.Connection] = []
@@ -210,7 +165,7 @@ class SqliteStore:
             for connection in connections:
                 await connection.close()
             locks.release()
-            cause = error.cause if isinstance(error, _NotBegun) else error
+            cause = error.cause if isinstance(error, NotBegun) else error
             if isinstance(cause, sqlite3.Error):
                 raise BadConfiguration(f"DATABASE_URL: {path}: {cause}") from error
             raise

@@ -103,7 +103,7 @@ UPDATE users SET version = $2, shown = $3, shown_until = $4, catalogue = $5, upd
 UPDATE users SET customer_id = $2 WHERE user_id = $1
 
 -- name: users_drop_customer
-UPDATE users SET customer_id = NULL, customer_serial = customer_serial + 1 WHERE customer_id = $1
+UPDATE users SET customer_id = NULL, customer_serial = customer_serial + 1 WHERE customer_id = $1 RETURNING user_id
 
 -- name: users_next_checkout
 UPDATE users SET checkout_serial = checkout_serial + 1 WHERE user_id = $1
