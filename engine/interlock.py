@@ -6,9 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Final
-from urllib.parse import unquote, urlsplit
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -23,6 +21,7 @@ from engine.owners import redraw
 from engine.reconcile import Difference, Progress, Reconciler
 from engine.states import State
 from engine.store import Row, Store, Work
+from engine.store.opening import open_store
 from engine.store.sqlite import SqliteStore
 from engine.stripe_client import StripeClient, decoded
 from engine.truth import Truth
@@ -108,24 +107,6 @@ def _nothing() -> Work[int | None]:
     return rows[0][1]
 
 
-async def _open_store(url: str, *, service: bool) -> Store:
-    scheme, _, rest = url.partition("://")
-    if scheme == "sqlite":
-        path = unquote(urlsplit(url).path)[1:] if rest.startswith("/") else ""
-        if not path:
-            raise BadConfiguration("DATABASE_URL: expected sqlite:///name.db or sqlite:////absolute/name.db")
-        return await SqliteStore.open(Path(path), service=service)
-    if scheme in ("postgresql", "postgres"):
-        try:
-            from engine.store.postgres import PostgresStore
-        except ModuleNotFoundError as error:
-            raise BadConfiguration(
-                "DATABASE_URL: PostgreSQL needs its driver: pip install 'interlock[postgres]'"
-            ) from error
-        return await PostgresStore.open(url, service=service)
-    raise BadConfiguration("DATABASE_URL: expected sqlite:///… or postgresql://…")
-
-
 class Interlock:
     """One running engine.  Make it with `open`; `close` it at the end."""
 
@@ -150,7 +131,7 @@ class Interlock:
         `service` False is for a command beside a running service: nothing runs in the background.
         Raises BadConfiguration.
         """
-        store = await _open_store(config.database_url, service=service)
+        store = await open_store(config.database_url, service=service)
         engine = cls(store, config)
         if service:
             await engine._start(store)
