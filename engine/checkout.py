@@ -25,7 +25,7 @@ from engine.errors import (
     UnknownPromotionCode,
 )
 from engine.inbox import Inbox
-from engine.owners import redraw
+from engine.owners import customer_for, redraw
 from engine.plans import Plan
 from engine.rows import Moment, subscription_from
 from engine.states import LIVING, State
@@ -69,9 +69,8 @@ def _buyer(user_id: str, moment: Moment) -> Work[_Buyer]:
     (row,) = yield "users_lock", (user_id,)
     subscriptions = [subscription_from(*fields) for fields in (yield "subscription_of_user", (user_id,))]
     customer_id = row[5]
-    if customer_id is None:
-        owned = yield "customer_of_user", (user_id,)
-        customer_id = owned[0][0] if owned else None
+    for (owned,) in (yield "customer_of_user", (user_id,)):
+        customer_id = customer_id or (yield from customer_for(user_id, owned))
     sessions = yield "checkout_open", (user_id,)
     return _Buyer(
         customer_id=customer_id,

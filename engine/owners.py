@@ -46,8 +46,6 @@ def note_customer(report: CustomerReport, at: int, moment: Moment, *, authoritat
     named = report.user_id if not report.deleted else user_id
     gone = int(bool(deleted) or report.deleted)
     yield "customer_put", (report.customer_id, named, checkout_user_id, max(at, as_of), gone)
-    if gone:
-        yield "users_drop_customer", (report.customer_id,)
     if (named, gone) == (user_id, deleted):
         return False
     yield from _relink(report.customer_id, moment)
@@ -90,6 +88,21 @@ def _relink(customer_id: str, moment: Moment) -> Work[None]:
         else:
             yield from redraw(held.user_id, moment)
         yield from redraw(owner, moment, customer_id=customer_id)
+    yield from _find_portal_anew(customer_id, moment)
+
+
+def share(customer_id: str, newcomer: str, moment: Moment) -> Work[None]:
+    """A subscription came to a user: where its customer is not theirs alone, it is nobody's portal from now on."""
+    users = {row[0] for row in (yield "subscription_users_of_customer", (customer_id,))}
+    users.add((yield from owner_of_customer(customer_id)))
+    if not users <= {newcomer, None}:
+        yield from _find_portal_anew(customer_id, moment)
+
+
+def _find_portal_anew(customer_id: str, moment: Moment) -> Work[None]:
+    """Take a customer from whoever manages it in the portal, and give it back only where it is still theirs alone."""
+    for row in (yield "users_drop_customer", (customer_id,)):
+        yield from redraw(row[0], moment, customer_id=customer_id)
 
 
 def redraw(user_id: str, moment: Moment, *, customer_id: str | None = None) -> Work[bool]:
@@ -101,7 +114,7 @@ def redraw(user_id: str, moment: Moment, *, customer_id: str | None = None) -> W
         rows = yield "users_draw", (user_id,)
     version, shown, updated_at, customer, trial_used_at = rows[0][:5]
     subscriptions = [subscription_from(*row[5:]) for row in rows if row[5] is not None]
-    customer = customer or (yield from _customer_for(user_id, customer_id))
+    customer = customer or (yield from customer_for(user_id, customer_id))
     living_incomplete = any(s.state == "incomplete" for s in subscriptions)
     open_checkout = living_incomplete and (yield from _has_open_checkout(user_id, moment))
     standing = view.Standing(
@@ -120,7 +133,7 @@ def redraw(user_id: str, moment: Moment, *, customer_id: str | None = None) -> W
     return changed
 
 
-def _customer_for(user_id: str, candidate: str | None) -> Work[str | None]:
+def customer_for(user_id: str, candidate: str | None) -> Work[str | None]:
     """The customer that a user may manage in the portal: one that is theirs alone and still there."""
     if candidate is None:
         return None

@@ -15,7 +15,7 @@ import msgspec
 from engine import bills
 from engine.bills import Bill
 from engine.machine import decide
-from engine.owners import adopt, note_checkout, note_customer, owner_of, owner_of_customer, redraw
+from engine.owners import adopt, note_checkout, note_customer, owner_of, owner_of_customer, redraw, share
 from engine.rows import Held, Moment, ask, load, put, record, write_ledger
 from engine.states import Decision, Evidence, Facts, Kind, Outcome, State, Subscription
 from engine.store import Row, Work
@@ -182,6 +182,9 @@ def _settle(
         record(moment, event, source, owner, after.subscription_id, decision=decision)
     if owner is not None and held.user_id is None and known.evidence:
         yield from adopt(after.subscription_id, owner)
+    newly_theirs = owner != held.user_id or known.facts is None
+    if owner is not None and newly_theirs and after.facts is not None:
+        yield from share(after.facts.customer_id, owner, moment)
     seen_before = (known.facts, known.unpaid_since, known.unknown_status, held.user_id)
     if seen_before != (after.facts, after.unpaid_since, after.unknown_status, owner):
         customer_id = after.facts.customer_id if after.facts else None
