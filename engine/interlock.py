@@ -14,7 +14,7 @@ from msgspec import UNSET, Struct, UnsetType
 from engine import view
 from engine.checkout import Checkout, CheckoutSession
 from engine.config import Config
-from engine.errors import BadConfiguration, InterlockError, StoreUnavailable
+from engine.errors import InterlockError, StoreUnavailable
 from engine.hub import Hub, Watch
 from engine.inbox import Inbox, Receipt
 from engine.owners import redraw
