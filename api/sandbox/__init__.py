@@ -1,4 +1,51 @@
-"""The stand-in Stripe."""
+"""The sandbox: a stand-in Stripe for a plane, for CI, and for the day before one has an account.
+
+It is one fake, as truthful as Stripe's schemas and what we know of Stripe make it, and it knows nothing
+of the engine: neither imports the other, so the one can be measured against the other.
+
+How it is built
+    `World` is the pure core: `request()` takes a call of Stripe's API and gives the answer, `advance()`
+    lets time pass, `events()` shows what was emitted, `outbox` which deliveries are due. No clock, no
+    I/O; the same seed and calls give the same ids, events and times. `Sandbox` runs a world on a
+    `SandboxClock`, delivers over HTTP and keeps it all in one file; `create_sandbox` is the Litestar
+    application around that. Data, not branches, wherever it can be: `cards.CARDS`, `lifecycle.RULES`,
+    `collection.AFTER_PAID`, `outbox.RETRY_AFTER`, `routes.ROUTES`. Which parameters an endpoint takes is
+    read from the annotations of the pinned `stripe` package. To know it, read ledger.py, world.py,
+    lifecycle.py, collection.py.
+
+What is there
+    - Objects in the shape of 2026-10-28.endive; a webhook endpoint, or a request's `Stripe-Version`, of
+      a version before 2025-03-31.basil gets the older shape (period on the subscription,
+      `invoice.subscription`, `discount.coupon`).
+    - Form-encoded requests, pages, `expand[]`, idempotency keys (kept a day), error objects,
+      `Request-Id`, `Date` by the sandbox's clock. Any key `sk_test_…` or `rk_test_…`.
+    - Customers, products, prices, coupons, promotion codes, payment methods and the test cards, setup and
+      payment intents, charges, subscriptions and their items, invoices, invoice items and payments,
+      Checkout in subscription mode, the customer portal, events, webhook endpoints, test clocks, meters.
+    - The lifecycle: trials and their ends, 23 h for the first payment, drafts for an hour, eight retries
+      within two weeks and what the account does then, hard declines, pause and resume, planned ends,
+      unpaid cycles, sent invoices, prorations of price and quantity, discounts, metered prices.
+    - Deliveries signed anew at each try, one `v1` for each active secret. Tried again after
+      `RETRY_AFTER` (a second at first, for three days in all), a 3xx too. Mischief by a seed: duplicate,
+      reorder, delay, drop, twin (a second Event object for one change).
+    - `/_sandbox/…`: the pages' JSON, the clock, how the next payment goes, mischief, account settings,
+      deliveries, and faults (`status`, `timeout`, `reset`, `garbage`, `slow`, `lost`) for the API's paths.
+
+What Stripe has beyond that is not there
+    Checkout in payment or setup mode with a redirect of its own; subscription schedules, quotes, plans,
+    payment links, credit notes, refunds, disputes, balances, customer credit, tax, Connect, thin (v2)
+    events, entitlements, search, tiers and packages in prices, several currencies of a price, ACH, SEPA
+    and all else that is not a card (so no `processing`), `invoice.upcoming`, `pending_if_incomplete`,
+    pause schedules, `billing_cycle_anchor_config`, e-mail and PDF. `add_invoice_items` takes prices only.
+    An endpoint that fails on `invoice.created` does not delay the invoice. Mixed intervals renew item by
+    item, which Stripe may group otherwise. A coupon for some months ends by months of 30.44 days.
+
+Uncertain, for nobody has shown it on the real Stripe: DELETE of an incomplete subscription leaves
+`canceled`; a natural trial end without a card is `active` for the hour of the draft, then `past_due`; a
+subscription paused for failed payments keeps its invoice open; the order of events within one second.
+
+Serve it with `date_header=False` in uvicorn, or its own Date stands beside the sandbox's.
+"""
 
 from .app import create_sandbox
 from .carrier import Sandbox

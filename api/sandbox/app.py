@@ -18,7 +18,8 @@ from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 from litestar.types import Receive, Scope, Send
 
-from . import catalog, checkout, hooks, panel, portal
+from . import catalog, hooks, panel, paying, portal
+from .cards import offered
 from .carrier import Sandbox
 from .clock import SandboxClock
 from .errors import EMPTY, Obj, StripeError
@@ -178,7 +179,7 @@ async def _json(request: Request[Any, Any, Any]) -> Obj:
 @get("/_sandbox/checkout/{id_:str}", sync_to_thread=False)
 def checkout_view(id_: FromPath[str], state: State) -> Obj:
     """What the checkout page shows."""
-    return _box(state).click(checkout.view, id_)
+    return _box(state).click(paying.view, id_)
 
 
 @post("/_sandbox/checkout/{id_:str}/{action:str}", status_code=200)
@@ -187,11 +188,11 @@ async def checkout_do(id_: FromPath[str], action: FromPath[str], request: Reques
     given = await _json(request)
     box = _box(state)
     if action == "pay":
-        return box.click(checkout.pay, id_, given.get("card"), given.get("email"))
+        return box.click(paying.pay, id_, given.get("card"), given.get("email"))
     if action == "authenticate":
-        return box.click(checkout.authenticate, id_, bool(given.get("succeed")))
+        return box.click(paying.authenticate, id_, bool(given.get("succeed")))
     if action == "promotion_code":
-        return box.click(checkout.apply_promotion, id_, str(given.get("code", "")))
+        return box.click(paying.apply_promotion, id_, str(given.get("code", "")))
     raise NotFoundException
 
 
@@ -225,7 +226,7 @@ async def portal_do(id_: FromPath[str], action: FromPath[str], request: Request[
 def invoice_view(id_: FromPath[str], state: State) -> Obj:
     """What the hosted invoice page shows."""
     world = _box(state).world
-    return {"invoice": world.get("invoice", id_), "cards": checkout.offered()}
+    return {"invoice": world.get("invoice", id_), "cards": offered()}
 
 
 @post("/_sandbox/invoice/{id_:str}/pay", status_code=200)

@@ -55,8 +55,7 @@ def bill(
     items = [i for i in w.all("invoiceitem") if i["customer"] == sub["customer"] and not i["invoice"]
              and ((i["parent"] or NOTHING).get("subscription_details") or NOTHING).get("subscription") in
              (None, sub["id"])]  # fmt: skip
-    for item in items:
-        lines.append(item_line(w, item, sub))
+    lines += [item_line(w, item, sub) for item in items]
     invoice = bills.new_invoice(
         w, customer, reason=reason, lines=lines, currency=sub["currency"], sub=sub, period=period,
         auto_advance=auto_advance, discounts=list(_discounts_now(w, sub)),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from . import collection, payments
 from .cards import AUTHENTICATE, CARDS, DECLINES, OK, Card, of_token
-from .catalog import assign, merge_metadata, metadata, redeem, require
+from .catalog import assign, merge_metadata, metadata, require
+from .discounts import redeem
 from .errors import NOTHING, Obj, invalid, no_such
 from .ledger import Ledger, in_range
 

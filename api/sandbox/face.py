@@ -39,10 +39,10 @@ class Face:
         method, path = str(scope["method"]), self._path(scope)
         body = await _read(receive)
         fault = self.sandbox.faults.take(method, path)
-        if fault is not None and await self._before(fault, send):
+        if fault is not None and await self._before(fault, receive, send):
             return
         answer = self._answer(method, path, scope, headers, body)
-        if fault is not None and await self._instead(fault, send):
+        if fault is not None and await self._instead(fault, receive, send):
             return
         await self._send(send, answer)
 
@@ -68,7 +68,7 @@ class Face:
 
     # -- faults ------------------------------------------------------------------------------------
 
-    async def _before(self, fault: Fault, send: Send) -> bool:
+    async def _before(self, fault: Fault, receive: Receive, send: Send) -> bool:
         """Faults in which nothing is done."""
         if fault.kind == "status":
             status = int(fault.value)
@@ -84,17 +84,17 @@ class Face:
             return True
         if fault.kind == "timeout":
             await asyncio.sleep(float(fault.value))
-            await _break(send)
+            await _break(receive, send)
             return True
         if fault.kind == "reset":
-            await _break(send)
+            await _break(receive, send)
             return True
         return False
 
-    async def _instead(self, fault: Fault, send: Send) -> bool:
+    async def _instead(self, fault: Fault, receive: Receive, send: Send) -> bool:
         """Faults in which the work is done, and the answer suffers."""
         if fault.kind == "lost":
-            await _break(send)
+            await _break(receive, send)
             return True
         if fault.kind == "garbage":
             await _respond(send, 200, b"<html><body>502 Bad Gateway</body>", {"content-type": "text/html"})
@@ -145,7 +145,16 @@ async def _respond(send: Send, status: int, body: bytes, headers: dict[str, str]
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
-async def _break(send: Send) -> None:
-    """A promise of more bytes than come: the server closes the connection under the client."""
+async def _break(receive: Receive, send: Send) -> None:
+    """End the connection without an answer.
+
+    ASGI has no word for that. Under uvicorn `receive` is a method of the request's cycle, which knows
+    the transport; elsewhere more bytes are promised than come, and the server closes.
+    """
+    transport: Any = getattr(getattr(receive, "__self__", None), "transport", None)
+    if transport is not None:
+        transport.abort()
+        await asyncio.sleep(0.01)  # until the server has noticed
+        return
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1000000")]})
     await send({"type": "http.response.body", "body": b"{", "more_body": True})

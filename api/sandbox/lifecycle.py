@@ -136,7 +136,7 @@ def renew(w: Ledger, sub: Obj) -> None:
                 sub=sub,
                 item=item,
                 period=(start, item["current_period_end"]),
-            )  # fmt: skip
+            )
         )
     stopped = sub["status"] == "unpaid" or sub["pause_collection"] is not None
     invoice = collection.bill(w, sub, reason="subscription_cycle", lines=lines, period=past, auto_advance=not stopped)

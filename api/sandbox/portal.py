@@ -5,10 +5,11 @@ from __future__ import annotations
 from . import collection, payments
 from .cards import CARDS, DECLINES, OK, offered
 from .catalog import assign, merge_metadata, metadata, require
+from .changes import cancel_subscription, pause_subscription, resume_subscription, update_subscription
 from .errors import EMPTY, NOTHING, Obj, invalid, no_such
 from .invoices import pay_invoice
 from .ledger import Ledger
-from .subscriptions import ENDED, cancel_subscription, pause_subscription, resume_subscription, update_subscription
+from .subscriptions import ENDED
 
 FLOWS = ("customer_update", "payment_method_update", "subscription_cancel", "subscription_pause",
          "subscription_update", "subscription_update_confirm")  # fmt: skip
@@ -217,10 +218,9 @@ def add_card(w: Ledger, id_: str, number: str) -> Obj:
         if sub["customer"] == customer["id"] and sub["status"] not in ENDED and sub["default_payment_method"]:
             w.touch(sub)["default_payment_method"] = method["id"]
             w.emit("customer.subscription.updated", sub)
-    paid: list[Obj] = []
-    for sub in w.all("subscription"):
-        if sub["customer"] == customer["id"] and sub["status"] in ("past_due", "unpaid", "incomplete"):
-            paid.append(_pay_latest(w, sub, str(method["id"])))
+    owing = [sub for sub in w.all("subscription") if sub["customer"] == customer["id"]
+             and sub["status"] in ("past_due", "unpaid", "incomplete")]  # fmt: skip
+    paid = [_pay_latest(w, sub, str(method["id"])) for sub in owing]
     return {"payment_method": method, "paid": paid}
 
 

@@ -34,10 +34,8 @@ def difference(before: Obj, after: Obj) -> Obj:
         now: Any = after.get(key)
         if was == now:
             continue
-        if isinstance(was, dict) and isinstance(now, dict):
-            old[key] = difference(cast("Obj", was), cast("Obj", now))
-        else:
-            old[key] = copy.deepcopy(was)
+        both = isinstance(was, dict) and isinstance(now, dict)
+        old[key] = difference(cast("Obj", was), cast("Obj", now)) if both else copy.deepcopy(cast("Any", was))
     return {key: old[key] for key in sorted(old)}
 
 

@@ -1,26 +1,23 @@
-"""Subscriptions: create, change, cancel, pause, resume, list. What time does to them is in lifecycle.py."""
+"""Subscriptions: create and read. Changing them is in changes.py, what time does to them in lifecycle.py."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from . import bills, collection, payments
 from .cards import AUTHENTICATE, OK
-from .catalog import assign, create_product, merge_metadata, metadata, recurring_of, redeem, require
-from .errors import EMPTY, NOTHING, Obj, StripeError, invalid, no_such
+from .catalog import create_product, metadata, recurring_of, require
+from .discounts import redeem
+from .errors import EMPTY, NOTHING, Obj, invalid
 from .ledger import Ledger, in_range
-from .lifecycle import earliest_end, ended_without_method, warn_of_trial_end
-from .periods import DAY, HOUR, period_end
-from .prorations import prorate
+from .lifecycle import earliest_end, warn_of_trial_end
+from .periods import DAY, period_end
 
 ENDED = ("canceled", "incomplete_expired")
-RESUME_WITHIN = {"resume_on_payment_success": 365 * DAY, "before_endive": 23 * HOUR}
-
 
 # -- items -----------------------------------------------------------------------------------------
 
 
-def _price_for(w: Ledger, given: Obj, param: str) -> Obj:
+def price_for(w: Ledger, given: Obj, param: str) -> Obj:
+    """The price that an item names, or one made for it."""
     if data := given.get("price_data"):
         require(data, "currency", "recurring")
         product = data.get("product") or create_product(w, {"name": "Inline product"})["id"]
@@ -50,7 +47,7 @@ def _price_for(w: Ledger, given: Obj, param: str) -> Obj:
 
 def new_item(w: Ledger, sub: str, given: Obj, period: tuple[int, int], param: str) -> Obj:
     """One item of a subscription."""
-    price = _price_for(w, given, param)
+    price = price_for(w, given, param)
     quantity = given.get("quantity", 1)
     if quantity < 0:
         raise invalid("This value must be greater than or equal to 0.", f"{param}[quantity]",
@@ -93,7 +90,7 @@ def open_subscription(w: Ledger, customer: Obj, p: Obj, *, checkout: bool = Fals
     sub["currency"] = sub["items"]["data"][0]["price"]["currency"]
     if not customer.get("currency"):
         w.touch(customer)["currency"] = sub["currency"]
-    sub["discounts"] = redeem(w, _discounts(p), customer=customer["id"], sub=sub["id"])
+    sub["discounts"] = redeem(w, discounts_given(p), customer=customer["id"], sub=sub["id"])
     _add_invoice_items(w, sub, p, lines)
     invoice = collection.bill(w, sub, reason="subscription_create", lines=lines,
                               auto_advance=sub["collection_method"] == "send_invoice")  # fmt: skip
@@ -112,15 +109,14 @@ def _announce(w: Ledger, sub: Obj, mark: int) -> None:
     w.emit("customer.subscription.created", sub, at=mark)
 
 
-def _discounts(p: Obj) -> list[Obj]:
+def discounts_given(p: Obj) -> list[Obj]:
+    """The discounts of a request, by the present parameter or the older ones."""
     given: list[Obj] = list(p.get("discounts") or EMPTY)
-    for name in ("coupon", "promotion_code"):
-        if p.get(name):
-            given.append({name: p[name]})
-    return given
+    return given + [{name: p[name]} for name in ("coupon", "promotion_code") if p.get(name)]
 
 
-def _trial_end(w: Ledger, p: Obj) -> int | None:
+def trial_end_given(w: Ledger, p: Obj) -> int | None:
+    """When the trial of a request ends, if it has one."""
     given = p.get("trial_end")
     if given not in (None, "", "now"):
         if int(given) <= w.now:
@@ -131,7 +127,7 @@ def _trial_end(w: Ledger, p: Obj) -> int | None:
 
 
 def _blank(w: Ledger, customer: Obj, p: Obj) -> Obj:
-    trial_end = _trial_end(w, p)
+    trial_end = trial_end_given(w, p)
     collection_method = p.get("collection_method", "charge_automatically")
     if collection_method == "send_invoice" and "days_until_due" not in p:
         raise invalid("When creating a subscription with `collection_method=send_invoice`, you must specify "
@@ -166,13 +162,13 @@ def _blank(w: Ledger, customer: Obj, p: Obj) -> Obj:
         "trial_start": w.now if trial_end else None,
     }  # fmt: skip
     if name := p.get("default_payment_method"):
-        sub["default_payment_method"] = _method(w, customer["id"], name)
+        sub["default_payment_method"] = own_method(w, customer["id"], name)
     for n, given in enumerate(p["items"]):
         period = (w.now, trial_end or w.now)
         sub["items"]["data"].append(new_item(w, id_, given, period, f"items[{n}]"))
     if "cancel_at_period_end" in p or "cancel_at" in p:
         _first_period(w, sub)
-        _schedule_cancel(w, sub, p)
+        schedule_cancel(w, sub, p)
     return sub
 
 
@@ -189,7 +185,8 @@ def _trial_settings(p: Obj) -> Obj:
     return {"end_behavior": default | given}
 
 
-def _method(w: Ledger, customer: str, name: str) -> str:
+def own_method(w: Ledger, customer: str, name: str) -> str:
+    """A payment method of this customer, and of no other."""
     method = payments.method_named(w, name, "default_payment_method")
     if method["customer"] != customer:
         raise invalid(
@@ -279,45 +276,10 @@ def list_subscriptions(w: Ledger, p: Obj) -> Obj:
     ))  # fmt: skip
 
 
-# -- change ----------------------------------------------------------------------------------------
+# -- planned ends ----------------------------------------------------------------------------------
 
 
-def living(w: Ledger, id_: str) -> Obj:
-    """A subscription that can still change; an ended one is not there for that."""
-    sub = w.get("subscription", id_)
-    if sub["status"] in ENDED:
-        raise no_such("subscription", id_)
-    return sub
-
-
-def update_subscription(w: Ledger, p: Obj, id_: str) -> Obj:
-    """POST /v1/subscriptions/:id"""
-    sub = w.get("subscription", id_)
-    if sub["status"] in ENDED and set(p) - {"metadata", "cancellation_details", "expand"}:
-        raise invalid("A canceled subscription can only update its cancellation_details and metadata.")
-    w.touch(sub)
-    assign(sub, p, "description", "days_until_due", "collection_method")
-    merge_metadata(sub, p)
-    for name in ("payment_settings", "cancellation_details", "invoice_settings"):
-        if p.get(name):
-            sub[name] = (sub[name] or NOTHING) | p[name]
-    if end_behavior := (p.get("trial_settings") or NOTHING).get("end_behavior"):
-        sub["trial_settings"]["end_behavior"] |= end_behavior
-    if name := p.get("default_payment_method"):
-        sub["default_payment_method"] = _method(w, sub["customer"], name)
-    if "pause_collection" in p:
-        given: Any = p["pause_collection"]
-        sub["pause_collection"] = {"resumes_at": None} | given if given else None
-    if "discounts" in p or p.get("coupon") or p.get("promotion_code"):
-        sub["discounts"] = redeem(w, _discounts(p), customer=sub["customer"], sub=id_)
-    _schedule_cancel(w, sub, p)
-    _change_items(w, sub, p)
-    _change_trial(w, sub, p)
-    w.emit("customer.subscription.updated", sub)
-    return sub
-
-
-def _schedule_cancel(w: Ledger, sub: Obj, p: Obj) -> None:
+def schedule_cancel(w: Ledger, sub: Obj, p: Obj) -> None:
     """`cancel_at_period_end` and `cancel_at`, on and off."""
     if "cancel_at_period_end" in p and p.get("cancel_at"):
         raise invalid("You can only pass one of cancel_at and cancel_at_period_end.", "cancel_at")
@@ -340,234 +302,3 @@ def _schedule_cancel(w: Ledger, sub: Obj, p: Obj) -> None:
     sub["cancellation_details"]["reason"] = "cancellation_requested" if at else None
     if not at:
         sub["cancellation_details"] |= {"comment": None, "feedback": None}
-
-
-def _change_items(w: Ledger, sub: Obj, p: Obj) -> None:
-    """Prices and quantities, with what time is owed for them."""
-    if not p.get("items"):
-        return
-    items: list[Obj] = sub["items"]["data"]
-    old = [dict(item) for item in items]
-    for n, given in enumerate(p["items"]):
-        item = _item_named(items, given, n)
-        if given.get("deleted"):
-            items.remove(item or NOTHING)
-        elif item is None:
-            start, end = w.now, earliest_end(sub) if items else w.now
-            items.append(new_item(w, sub["id"], given, (start, end), f"items[{n}]"))
-        else:
-            if given.get("price") or given.get("plan") or given.get("price_data"):
-                item["price"] = dict(_price_for(w, given, f"items[{n}]"))
-            if "quantity" in given:
-                item["quantity"] = given["quantity"]
-            merge_metadata(item, given)
-    if not items:
-        raise invalid("A subscription must have at least one active item.", "items")
-    _bill_change(w, sub, old, p)
-
-
-def _item_named(items: list[Obj], given: Obj, n: int) -> Obj | None:
-    if "id" in given:
-        for item in items:
-            if item["id"] == given["id"]:
-                return item
-        raise no_such("subscription_item", given["id"], f"items[{n}][id]", 400)
-    return None
-
-
-def _interval(item: Obj) -> tuple[Any, Any]:
-    return item["price"]["recurring"]["interval"], item["price"]["recurring"]["interval_count"]
-
-
-def _bill_change(w: Ledger, sub: Obj, old: list[Obj], p: Obj) -> None:
-    behavior = p.get("proration_behavior", "create_prorations")
-    if sub["status"] not in ("active", "past_due"):
-        return
-    kept = {item["id"]: item for item in old}
-    anew = p.get("billing_cycle_anchor") == {"type": "now"} or any(
-        item["id"] in kept and _interval(item) != _interval(kept[item["id"]]) for item in sub["items"]["data"]
-    )
-    if behavior != "none":
-        prorate(w, sub, old, [] if anew else sub["items"]["data"], int(p.get("proration_date") or w.now))
-    if anew:
-        collection.restart_periods(w, sub)
-        lines = [_full_line(w, sub, item) for item in sub["items"]["data"]]
-        invoice_now(w, sub, lines)
-    elif behavior == "always_invoice":
-        invoice_now(w, sub, [])
-
-
-def _full_line(w: Ledger, sub: Obj, item: Obj) -> Obj:
-    period = (item["current_period_start"], item["current_period_end"])
-    return bills.new_line(w, price=item["price"], quantity=item.get("quantity", 0), sub=sub, item=item,
-                          period=period)  # fmt: skip
-
-
-def invoice_now(w: Ledger, sub: Obj, lines: list[Obj], reason: str = "subscription_update") -> str:
-    """Bill at once: draft, finalize, collect."""
-    invoice = collection.bill(w, sub, reason=reason, lines=lines)
-    bills.finalize(w, invoice)
-    return collection.collect(w, invoice)
-
-
-def _change_trial(w: Ledger, sub: Obj, p: Obj) -> None:
-    given = p.get("trial_end")
-    if given is None:
-        return
-    if given == "now":
-        if sub["status"] == "trialing":
-            _end_trial_now(w, sub)
-        return
-    end = _trial_end(w, p)
-    sub |= {"trial_end": end, "billing_cycle_anchor": end, "trial_start": sub["trial_start"] or w.now}
-    if sub["status"] in ("active", "trialing"):
-        sub["status"] = "trialing"
-        for item in sub["items"]["data"]:
-            item["current_period_end"] = end
-
-
-def _end_trial_now(w: Ledger, sub: Obj) -> None:
-    sub["trial_end"] = w.now
-    warn_of_trial_end(w, sub)
-    if ended_without_method(w, sub):
-        return
-    collection.restart_periods(w, sub)
-    sub["status"] = "active"
-    invoice_now(w, sub, [_full_line(w, sub, item) for item in sub["items"]["data"]])
-
-
-# -- cancel, pause, resume -------------------------------------------------------------------------
-
-
-def cancel_subscription(w: Ledger, p: Obj, id_: str) -> Obj:
-    """DELETE /v1/subscriptions/:id"""
-    sub = living(w, id_)
-    w.touch(sub)
-    sub["canceled_at"] = w.now
-    if p.get("prorate") and sub["status"] == "active":
-        prorate(w, sub, sub["items"]["data"], [], w.now)
-    collection.end(w, sub, reason="cancellation_requested", details=p.get("cancellation_details"))
-    return sub
-
-
-def pause_subscription(w: Ledger, p: Obj, id_: str) -> Obj:
-    """POST /v1/subscriptions/:id/pause"""
-    sub = living(w, id_)
-    refusals = {
-        "it is already paused": sub["status"] == "paused",
-        "its status is incomplete": sub["status"] == "incomplete",
-        "it is in a trial": sub["status"] == "trialing",
-        "its billing_mode is not flexible": sub["billing_mode"]["type"] != "flexible",
-        "its collection_method is not charge_automatically": sub["collection_method"] == "send_invoice",
-        "it is managed by a schedule": bool(sub["schedule"]),
-    }
-    for why, so in refusals.items():
-        if so:
-            raise invalid(f"This subscription cannot be paused because {why}.", "subscription")
-    unused = ((p.get("bill_for") or NOTHING).get("unused_time_from") or NOTHING).get("type", "now")
-    if unused != "none" and sub["status"] == "active":
-        since = w.now if unused == "now" else min(i["current_period_start"] for i in sub["items"]["data"])
-        prorate(w, sub, sub["items"]["data"], [], since)
-        if p.get("invoicing_behavior") == "invoice":
-            invoice_now(w, sub, [])
-    collection.pause(w, sub, "pause_requested")
-    return sub
-
-
-def resume_subscription(w: Ledger, p: Obj, id_: str) -> Obj:
-    """POST /v1/subscriptions/:id/resume"""
-    sub = living(w, id_)
-    if sub["status"] != "paused":
-        raise invalid(f"This subscription cannot be resumed because it is not paused: it is {sub['status']}.",
-                      "subscription")  # fmt: skip
-    if w.notes.get(id_, NOTHING).get("resuming"):
-        raise StripeError(400, "This subscription has a resumption invoice that is still open.")
-    anchor = p.get("billing_cycle_anchor") or {"type": "now"}
-    kind = anchor if isinstance(anchor, str) else anchor.get("type")
-    if kind == "unchanged" and earliest_end(sub) > w.now:
-        collection.come_back(w, sub)
-        return sub
-    behavior = p.get("payment_behavior") or (
-        "resume_on_payment_attempt" if w.version >= "2026-09-30" else "before_endive"
-    )
-    _resume(w, sub, behavior)
-    return sub
-
-
-def _resume(w: Ledger, sub: Obj, behavior: str) -> None:
-    later = behavior in RESUME_WITHIN
-    before = [dict(item) for item in sub["items"]["data"]]
-    anchor = sub["billing_cycle_anchor"]
-    collection.restart_periods(w, sub)
-    lines = [_full_line(w, sub, item) for item in sub["items"]["data"]]
-    invoice = collection.bill(w, sub, reason="subscription_update", lines=lines)
-    bills.finalize(w, invoice)
-    if later and invoice["amount_due"]:
-        sub["items"]["data"], sub["billing_cycle_anchor"] = before, anchor
-        until = w.now + RESUME_WITHIN[behavior]
-        w.note(sub["id"])["resuming"] = {"invoice": invoice["id"], "until": until, "later": True}
-        sub["pending_update"] = {
-            "billing_cycle_anchor": w.now, "discount": None, "discounts": None, "expires_at": until,
-            "metadata": None, "subscription_items": None, "trial_end": None, "trial_from_plan": None,
-        }  # fmt: skip
-        w.emit("customer.subscription.updated", sub)
-        if behavior == "before_endive":
-            collection.collect(w, invoice)
-        else:
-            collection.prepare(w, invoice)
-        return
-    w.note(sub["id"])["resuming"] = {"invoice": invoice["id"], "until": None}
-    if collection.collect(w, invoice) != OK:
-        w.note(sub["id"]).pop("resuming", None)
-        w.touch(sub)
-        sub |= {"status": "past_due", "status_details": None}
-        w.emit("customer.subscription.updated", sub)
-
-
-# -- items as a resource ---------------------------------------------------------------------------
-
-
-def _owner(w: Ledger, item: str) -> tuple[Obj, Obj]:
-    sub = w.find("subscription", w.notes.get(item, NOTHING).get("subscription"))
-    for each in (sub or {"items": {"data": []}})["items"]["data"]:
-        if sub is not None and each["id"] == item:
-            return w.get("subscription", sub["id"]), each
-    raise no_such("subscription_item", item)
-
-
-def create_subscription_item(w: Ledger, p: Obj) -> Obj:
-    """POST /v1/subscription_items"""
-    require(p, "subscription")
-    sub = living(w, p["subscription"])
-    given = {key: value for key, value in p.items() if key in ("price", "price_data", "quantity", "metadata")}
-    update_subscription(w, {"items": [given]}, sub["id"])
-    return sub["items"]["data"][-1]
-
-
-def get_subscription_item(w: Ledger, _p: Obj, id_: str) -> Obj:
-    """GET /v1/subscription_items/:id"""
-    return _owner(w, id_)[1]
-
-
-def update_subscription_item(w: Ledger, p: Obj, id_: str) -> Obj:
-    """POST /v1/subscription_items/:id"""
-    sub, _item = _owner(w, id_)
-    given = {key: p[key] for key in ("price", "price_data", "quantity", "metadata") if key in p}
-    rest = {key: p[key] for key in ("proration_behavior", "proration_date", "payment_behavior") if key in p}
-    update_subscription(w, {"items": [{"id": id_, **given}], **rest}, sub["id"])
-    return _owner(w, id_)[1]
-
-
-def delete_subscription_item(w: Ledger, _p: Obj, id_: str) -> Obj:
-    """DELETE /v1/subscription_items/:id"""
-    sub, _item = _owner(w, id_)
-    update_subscription(w, {"items": [{"id": id_, "deleted": True}]}, sub["id"])
-    return {"id": id_, "object": "subscription_item", "deleted": True}
-
-
-def list_subscription_items(w: Ledger, p: Obj) -> Obj:
-    """GET /v1/subscription_items"""
-    require(p, "subscription")
-    sub = w.of("subscription", p["subscription"], "subscription")
-    return {"object": "list", "data": sub["items"]["data"], "has_more": False,
-            "url": "/v1/subscription_items"}  # fmt: skip

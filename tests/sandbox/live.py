@@ -60,10 +60,12 @@ class Receiver:
     def take(self, body: bytes, header: str) -> None:
         """Keep one delivery, if each secret that should sign did."""
         assert body.startswith(b'{\n  "id": "evt_'), body[:40]
-        for secret in self.secrets:
-            event = stripe.Webhook.construct_event(body, header, secret, tolerance=10**10)
+        first, *others = self.secrets
+        event = stripe.Webhook.construct_event(body, header, first, tolerance=10**10)
+        for secret in others:
+            stripe.Webhook.construct_event(body, header, secret, tolerance=10**10)
         self.headers.append(header)
-        self.got.append((time.perf_counter(), cast("Obj", event.to_dict())))
+        self.got.append((time.perf_counter(), event.to_dict()))
 
     def types(self) -> list[str]:
         """The types received so far."""
@@ -113,6 +115,14 @@ class Live:
         answer = self.http.post(f"/_sandbox/{path}", json=body or {})
         assert answer.status_code == status, (answer.status_code, answer.text)
         return cast("Obj", answer.json())
+
+    def quiet(self) -> None:
+        """Wait until everything emitted was delivered."""
+        for _ in range(2000):
+            if not self.box.world.outbox.pending:
+                return
+            time.sleep(0.005)
+        raise AssertionError(f"still to be delivered: {self.box.world.outbox.pending}")
 
     def close(self) -> None:
         """End cleanly; all that runs must have ended."""

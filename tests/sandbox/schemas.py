@@ -6,9 +6,10 @@ import collections
 import functools
 import json
 import pathlib
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, cast
 
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, ValidationError
 
 Obj = dict[str, Any]
 
@@ -34,7 +35,8 @@ def validator(kind: str) -> Draft202012Validator:
 
 
 def _fail(kind: str, body: Obj) -> None:
-    problems = [f"{'/'.join(map(str, e.absolute_path))}: {e.message[:200]}" for e in validator(kind).iter_errors(body)]
+    found = cast("Iterator[ValidationError]", validator(kind).iter_errors(body))  # pyright: ignore[reportUnknownMemberType]
+    problems = [f"{'/'.join(map(str, e.absolute_path))}: {e.message[:200]}" for e in found]
     assert not problems, f"{kind} {body.get('id')}: " + "; ".join(problems[:5])
 
 

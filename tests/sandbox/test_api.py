@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from api.sandbox import World, checkout, hooks, portal
+from api.sandbox import World, hooks, paying, portal
 from api.sandbox.cards import CARDS, TOKENS
 from api.sandbox.errors import StripeError
 from api.sandbox.params import decode
@@ -261,7 +261,7 @@ def test_checkout_pays(bench: Bench) -> None:
     """The customer is made, the subscription is incomplete and then active, the session complete."""
     made = session(bench)
     bench.news()
-    done = bench.world.click(checkout.pay, made["id"], "4242 4242 4242 4242")
+    done = bench.world.click(paying.pay, made["id"], "4242 4242 4242 4242")
     assert done == {"status": "complete", "redirect": f"https://app/ok?s={made['id']}"}
     news = bench.news("customer", "invoice.", "checkout")
     assert [e["type"] for e in news if e["type"] != "customer.created"] == [
@@ -273,7 +273,7 @@ def test_checkout_pays(bench: Bench) -> None:
     assert now["subscription"]["metadata"] == {"user_id": "u_1"}
     assert now["subscription"]["items"]["data"][0]["quantity"] == 2
     with pytest.raises(StripeError):
-        bench.world.click(checkout.pay, made["id"], "4242424242424242")
+        bench.world.click(paying.pay, made["id"], "4242424242424242")
 
 
 def test_checkout_declines(bench: Bench) -> None:
@@ -281,24 +281,24 @@ def test_checkout_declines(bench: Bench) -> None:
     made = session(bench)
     bench.news()
     with pytest.raises(StripeError) as refused:
-        bench.world.click(checkout.pay, made["id"], "4000000000009995")
+        bench.world.click(paying.pay, made["id"], "4000000000009995")
     assert refused.value.error["decline_code"] == "insufficient_funds"
     with pytest.raises(StripeError):
-        bench.world.click(checkout.pay, made["id"], "4000000000000341")
+        bench.world.click(paying.pay, made["id"], "4000000000000341")
     assert bench.news() == []
-    assert bench.world.click(checkout.pay, made["id"], "5555555555554444")["status"] == "complete"
+    assert bench.world.click(paying.pay, made["id"], "5555555555554444")["status"] == "complete"
 
 
 def test_checkout_authenticates(bench: Bench) -> None:
     """3-D Secure leaves it incomplete; failed, the session is still open; passed, it is active."""
     made = session(bench)
-    assert bench.world.click(checkout.pay, made["id"], "4000002760003184") == {"status": "requires_action"}
+    assert bench.world.click(paying.pay, made["id"], "4000002760003184") == {"status": "requires_action"}
     sub = bench.get("subscriptions", {"status": "incomplete"})["data"][0]
     with pytest.raises(StripeError):
-        bench.world.click(checkout.authenticate, made["id"], False)
+        bench.world.click(paying.authenticate, made["id"], False)
     assert bench.get(f"checkout/sessions/{made['id']}")["status"] == "open"
-    assert bench.world.click(checkout.pay, made["id"], "4000002500003155") == {"status": "requires_action"}
-    assert bench.world.click(checkout.authenticate, made["id"], True)["status"] == "complete"
+    assert bench.world.click(paying.pay, made["id"], "4000002500003155") == {"status": "requires_action"}
+    assert bench.world.click(paying.authenticate, made["id"], True)["status"] == "complete"
     assert bench.status(sub) == "active"
     assert len(bench.get("subscriptions", {"status": "all"})["data"]) == 1
 
@@ -306,10 +306,10 @@ def test_checkout_authenticates(bench: Bench) -> None:
 def test_checkout_trial(bench: Bench) -> None:
     """A trial takes the card without charging, after 3-D Secure where the card wants it."""
     made = session(bench, subscription_data={"trial_period_days": 14})
-    assert (made["amount_total"], bench.world.click(checkout.view, made["id"])["trial_days"]) == (0, 14)
-    assert bench.world.click(checkout.pay, made["id"], "4000002500003155") == {"status": "requires_action"}
+    assert (made["amount_total"], bench.world.click(paying.view, made["id"])["trial_days"]) == (0, 14)
+    assert bench.world.click(paying.pay, made["id"], "4000002500003155") == {"status": "requires_action"}
     assert bench.get("subscriptions")["data"] == []
-    assert bench.world.click(checkout.authenticate, made["id"], True)["status"] == "complete"
+    assert bench.world.click(paying.authenticate, made["id"], True)["status"] == "complete"
     sub = bench.get("subscriptions")["data"][0]
     assert sub["status"] == "trialing"
     assert bench.get(f"checkout/sessions/{made['id']}")["payment_status"] == "no_payment_required"
@@ -322,9 +322,9 @@ def test_checkout_without_card(bench: Bench) -> None:
     trial = {"trial_period_days": 7}
     strict = session(bench, subscription_data=trial)
     with pytest.raises(StripeError):
-        bench.world.click(checkout.pay, strict["id"], None)
+        bench.world.click(paying.pay, strict["id"], None)
     lax = session(bench, subscription_data=trial, payment_method_collection="if_required")
-    assert bench.world.click(checkout.pay, lax["id"], None)["status"] == "complete"
+    assert bench.world.click(paying.pay, lax["id"], None)["status"] == "complete"
     assert bench.get("subscriptions")["data"][0]["default_payment_method"] is None
 
 
@@ -350,12 +350,12 @@ def test_checkout_promotion(bench: Bench) -> None:
     code = bench.post("promotion_codes", {"promotion": {"type": "coupon", "coupon": "half"}, "code": "HALF"})
     typed = session(bench, allow_promotion_codes=True)
     with pytest.raises(StripeError):
-        bench.world.click(checkout.apply_promotion, typed["id"], "NOPE")
-    assert bench.world.click(checkout.apply_promotion, typed["id"], "half")["amount_total"] == 2000
-    bench.world.click(checkout.pay, typed["id"], "4242424242424242")
+        bench.world.click(paying.apply_promotion, typed["id"], "NOPE")
+    assert bench.world.click(paying.apply_promotion, typed["id"], "half")["amount_total"] == 2000
+    bench.world.click(paying.pay, typed["id"], "4242424242424242")
     given = session(bench, discounts=[{"promotion_code": code["id"]}])
     assert given["amount_total"] == 2000
-    bench.world.click(checkout.pay, given["id"], "4242424242424242")
+    bench.world.click(paying.pay, given["id"], "4242424242424242")
     assert {i["total"] for i in bench.get("invoices")["data"]} == {2000}
     assert bench.get(f"promotion_codes/{code['id']}")["times_redeemed"] == 2
 

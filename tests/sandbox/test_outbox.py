@@ -29,7 +29,7 @@ def test_failures_are_tried_again(status: int | None) -> None:
         waits.append(delivery.due - now)
         now = delivery.due
         assert not box.done(delivery, now, status)
-    assert waits[1 : len(RETRY_AFTER)] == list(RETRY_AFTER)[: len(waits) - 1]
+    assert waits[1:] == list(RETRY_AFTER)[: len(waits) - 1]
     assert GIVE_UP_AFTER - 86_400 < now <= GIVE_UP_AFTER
     assert box.log[-1]["attempt"] == len(waits)
 
