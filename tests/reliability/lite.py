@@ -1,0 +1,91 @@
+"""The engine's units of work on a real SQLite in memory, one at a time, for tests that step through them."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import Any, TypeVar
+
+from engine.store import Work
+from engine.store.sqlite import split
+from engine.store.statements import SQLITE, migrations, statements
+
+T = TypeVar("T")
+
+SQL = {name: sql.replace("$", "?") for name, sql in statements(SQLITE).items()}
+
+
+def connect() -> sqlite3.Connection:
+    """Return an empty database in memory, with the engine's schema."""
+    connection = sqlite3.connect(":memory:", isolation_level=None, cached_statements=256)
+    connection.execute("PRAGMA foreign_keys = ON")
+    for step in migrations(SQLITE):
+        for sql in split(step.sql):
+            connection.execute(sql)
+    return connection
+
+
+def drive(connection: sqlite3.Connection, work: Work[T]) -> T:
+    """Step through a unit of work inside the transaction that is open."""
+    try:
+        name, arguments = next(work)
+        while True:
+            name, arguments = work.send(connection.execute(SQL[name], arguments).fetchall())
+    except StopIteration as end:
+        return end.value
+
+
+def commit(connection: sqlite3.Connection, work: Work[T]) -> T:
+    """Run a unit of work as one transaction, whole or not at all."""
+    connection.execute("BEGIN")
+    try:
+        result = drive(connection, work)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    return result
+
+
+class LiteStore:
+    """A Store on such a database.  `before` is awaited before each unit of work: a place for delay and faults."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        self.on_foreign_change: Callable[[Iterable[str] | None], None] = lambda users: None
+
+    async def before(self) -> None:
+        """Let something happen before a unit of work."""
+
+    async def after(self) -> None:
+        """Let something happen after it was committed."""
+
+    async def write(self, work: Callable[[], Work[T]], *, about: str | None = None) -> T:
+        """Run a unit of work in a transaction."""
+        await self.before()
+        result = commit(self.connection, work())
+        await self.after()
+        return result
+
+    async def read(self, work: Callable[[], Work[T]]) -> T:
+        """Run a unit of work that only reads."""
+        await self.before()
+        return drive(self.connection, work())
+
+    def announce(self, users: Iterable[str]) -> None:
+        """There is no other process."""
+
+    def alone(self, name: str, rest: float) -> AbstractAsyncContextManager[bool]:
+        """There is no other process."""
+        return nullcontext(True)
+
+    async def close(self) -> None:
+        """Let go of the database."""
+        self.connection.close()
+
+
+def table(connection: sqlite3.Connection, query: str, *arguments: Any) -> list[tuple[Any, ...]]:
+    """Return the rows of a query."""
+    return connection.execute(query, arguments).fetchall()
