@@ -80,9 +80,13 @@ def best(subscriptions: list[Subscription], policy: AccessPolicy, now: float) ->
     return max((s for s in subscriptions if s.facts is not None), key=rank, default=None)
 
 
-def available_actions(
-    subscription: Subscription | None, *, any_living: bool, has_customer: bool, open_checkout: bool
-) -> list[str]:
+def may_check_out(subscriptions: list[Subscription], *, open_checkout: bool) -> bool:
+    """Say whether a checkout would be accepted: while nothing lives, or to finish the open one of an incomplete."""
+    living = [subscription.state for subscription in subscriptions if subscription.lives]
+    return not living or (open_checkout and set(living) == {State.INCOMPLETE})
+
+
+def available_actions(subscription: Subscription | None, *, can_check_out: bool, has_customer: bool) -> list[str]:
     """Return what would be accepted now: `checkout` of POST /checkout, the others in Stripe's portal.
 
     What the portal can do with a subscription follows from the triggers that its state has in the table.
@@ -91,7 +95,7 @@ def available_actions(
     facts = subscription.facts if subscription else None
     triggers = triggers_from(state)
     accepted = {
-        "checkout": not any_living or (state is State.INCOMPLETE and open_checkout),
+        "checkout": can_check_out,
         "portal": has_customer,
     }
     if has_customer and facts is not None and state not in ENDED:

@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from engine import wire
+from engine.access import best, may_check_out
 from engine.config import Config
 from engine.errors import (
     AlreadySubscribed,
@@ -28,7 +29,7 @@ from engine.inbox import Inbox
 from engine.owners import customer_for, redraw
 from engine.plans import Plan
 from engine.rows import Moment, subscription_from
-from engine.states import LIVING, State
+from engine.states import Subscription
 from engine.store import Store, Work
 from engine.stripe_client import StripeClient, decoded
 from engine.view import rfc3339
@@ -46,13 +47,14 @@ class CheckoutSession(Struct, frozen=True):
 
 
 class _Buyer(Struct):
-    """What the store knows of who wants to buy."""
+    """What the store knows of who wants to buy.  `current` is the living subscription that is shown of them."""
 
     customer_id: str | None
     customer_serial: int
     checkout_serial: int
     trial_used: bool
-    states: dict[str, State]
+    subscriptions: list[Subscription]
+    current: str | None
     open_session: tuple[str, str, str, int] | None
 
 
@@ -72,12 +74,14 @@ def _buyer(user_id: str, moment: Moment) -> Work[_Buyer]:
     for (owned,) in (yield "customer_of_user", (user_id,)):
         customer_id = customer_id or (yield from customer_for(user_id, owned))
     sessions = yield "checkout_open", (user_id,)
+    current = best([s for s in subscriptions if s.lives], moment.catalogue.access, moment.now)
     return _Buyer(
         customer_id=customer_id,
         customer_serial=row[6],
         checkout_serial=row[7],
         trial_used=row[8] is not None,
-        states={s.subscription_id: s.state for s in subscriptions},
+        subscriptions=subscriptions,
+        current=current.subscription_id if current else None,
         open_session=tuple(sessions[0]) if sessions else None,
     )
 
@@ -139,7 +143,7 @@ class Checkout:
         buyer = await self._inbox.work(lambda moment: _buyer(user_id, moment))
         session = await self._still_open(user_id, buyer)
         self._refuse_second_subscription(buyer, session is not None)
-        if session is not None and (session[1] == wanted or State.INCOMPLETE in buyer.states.values()):
+        if session is not None and (session[1] == wanted or any(s.lives for s in buyer.subscriptions)):
             return CheckoutSession(session[0], session[2], rfc3339(session[3]) or "")
         if session is not None:
             await self._expire(user_id, session[0])
@@ -169,8 +173,7 @@ class Checkout:
         return session
 
     def _refuse_second_subscription(self, buyer: _Buyer, has_open_session: bool) -> None:
-        living = {state for state in buyer.states.values() if state in LIVING}
-        if living - {State.INCOMPLETE} or (living and not has_open_session):
+        if not may_check_out(buyer.subscriptions, open_checkout=has_open_session):
             raise AlreadySubscribed("a subscription lives already; change it in the portal: POST /portal")
 
     async def _expire(self, user_id: str, session_id: str) -> None:
@@ -255,10 +258,9 @@ class Checkout:
     def _flow_target(self, flow: str, buyer: _Buyer) -> dict[str, Any]:
         if flow not in _NEEDS_SUBSCRIPTION:
             return {}
-        living = sorted(sub_id for sub_id, state in buyer.states.items() if state in LIVING)
-        if not living:
+        if buyer.current is None:
             raise NoCustomer("there is no living subscription for this")
-        return {flow: {"subscription": living[-1]}}
+        return {flow: {"subscription": buyer.current}}
 
 
 def _segment(value: str) -> str:

@@ -172,8 +172,7 @@ class Interlock:
             await self._inbox.work(lambda moment: redraw(user_id, moment))
             row = await self._store.read(lambda: _shown(user_id))
         if row is None or row[1] is None:
-            nobody, _ = view.view(view.Standing(user_id=user_id, subscriptions=[]), self._config.catalogue, 0)
-            return Shown(0, view.encode(nobody, 0, 0))
+            return Shown(0, view.encode(view.nobody(user_id, self._config.catalogue), 0, 0))
         return Shown(row[0], row[1])
 
     def _is_stale(self, row: Row) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from engine import view
 from engine.rows import Moment, load, put, subscription_from
-from engine.states import Facts
+from engine.states import Facts, State, Subscription
 from engine.store import Work
 from engine.webhooks import CheckoutReport, CustomerReport
 from engine.wire import usable_user
@@ -115,15 +115,17 @@ def redraw(user_id: str, moment: Moment, *, customer_id: str | None = None) -> W
     version, shown, updated_at, customer, trial_used_at = rows[0][:5]
     subscriptions = [subscription_from(*row[5:]) for row in rows if row[5] is not None]
     customer = customer or (yield from customer_for(user_id, customer_id))
-    living_incomplete = any(s.state == "incomplete" for s in subscriptions)
-    open_checkout = living_incomplete and (yield from _has_open_checkout(user_id, moment))
     standing = view.Standing(
-        user_id=user_id, subscriptions=subscriptions, has_customer=customer is not None, open_checkout=open_checkout
+        user_id=user_id,
+        subscriptions=subscriptions,
+        has_customer=customer is not None,
+        checkout_until=(yield from _checkout_until(user_id, subscriptions)),
     )
     state, until = view.view(standing, moment.catalogue, moment.now)
     trials = [s.facts.trial_end for s in subscriptions if s.facts and s.facts.trial_end is not None]
     trial_used_at = trial_used_at or min(trials, default=None)
-    changed = shown is None or shown != view.encode(state, version, updated_at)
+    before = shown or view.encode(view.nobody(user_id, moment.catalogue), version, updated_at)
+    changed = before != view.encode(state, version, updated_at)
     if changed:
         version, updated_at = version + 1, int(moment.now)
         shown = view.encode(state, version, updated_at)
@@ -145,6 +147,8 @@ def customer_for(user_id: str, candidate: str | None) -> Work[str | None]:
     return candidate if sharers <= {user_id, None} else None
 
 
-def _has_open_checkout(user_id: str, moment: Moment) -> Work[bool]:
+def _checkout_until(user_id: str, subscriptions: list[Subscription]) -> Work[int | None]:
+    if all(subscription.state is not State.INCOMPLETE for subscription in subscriptions):
+        return None
     rows = yield "checkout_open", (user_id,)
-    return bool(rows) and rows[0][3] > moment.now
+    return rows[0][3] if rows else None

@@ -100,6 +100,11 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
         """The machine's state; `none` before anything is known."""
         return State.NONE if self.facts is None else STATUSES[self.facts.status]
 
+    @property
+    def lives(self) -> bool:
+        """Whether it has not ended; a status that we do not know is no end."""
+        return self.state in LIVING or (self.facts is None and self.unknown_status is not None)
+
 
 class Kind(StrEnum):
     """How much a piece of evidence can prove."""

@@ -8,10 +8,9 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from engine.access import access, available_actions, best
+from engine.access import access, available_actions, best, may_check_out
 from engine.plans import Catalogue
-from engine.states import LIVING, Facts, State, Subscription
-
+from engine.states import Facts, State, Subscription
 
 _LAST: Final = 253_402_300_799
 """The end of the year 9999: RFC 3339 has no later time."""
@@ -63,12 +62,15 @@ class _Dated(UserState, frozen=True, kw_only=True):
 
 
 class Standing(Struct, frozen=True, kw_only=True):
-    """What the store holds about one user that the view is made from."""
+    """What the store holds about one user that the view is made from.
+
+    `checkout_until`: when the open checkout of an incomplete subscription expires, None where there is none.
+    """
 
     user_id: str
     subscriptions: list[Subscription]
     has_customer: bool = False
-    open_checkout: bool = False
+    checkout_until: int | None = None
 
 
 def view(standing: Standing, catalogue: Catalogue, now: float) -> tuple[UserState, int | None]:
@@ -77,6 +79,8 @@ def view(standing: Standing, catalogue: Catalogue, now: float) -> tuple[UserStat
     facts = chosen.facts if chosen else None
     answers = [access(subscription, catalogue.access, now) for subscription in standing.subscriptions]
     answer = access(chosen or Subscription(subscription_id=""), catalogue.access, now)
+    open_until = standing.checkout_until
+    finishable = open_until is not None and now < open_until
     shown = UserState(
         user_id=standing.user_id,
         state=chosen.state if chosen else State.NONE,
@@ -89,12 +93,17 @@ def view(standing: Standing, catalogue: Catalogue, now: float) -> tuple[UserStat
         collection_paused=facts.collection_paused if facts else False,
         available_actions=available_actions(
             chosen,
-            any_living=any(subscription.state in LIVING for subscription in standing.subscriptions),
+            can_check_out=may_check_out(standing.subscriptions, open_checkout=finishable),
             has_customer=standing.has_customer,
-            open_checkout=standing.open_checkout,
         ),
     )
-    return shown, min((a.until for a in answers if a.until is not None), default=None)
+    changes = [answer.until for answer in answers] + [open_until if finishable else None]
+    return shown, min((at for at in changes if at is not None), default=None)
+
+
+def nobody(user_id: str, catalogue: Catalogue) -> UserState:
+    """Return what is shown of a user of whom nothing is known."""
+    return view(Standing(user_id=user_id, subscriptions=[]), catalogue, 0)[0]
 
 
 def encode(shown: UserState, version: int, updated_at: float) -> bytes:
