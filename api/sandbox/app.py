@@ -179,7 +179,7 @@ async def _json(request: Request[Any, Any, Any]) -> Obj:
 @get("/_sandbox/checkout/{id_:str}", sync_to_thread=False)
 def checkout_view(id_: FromPath[str], state: State) -> Obj:
     """What the checkout page shows."""
-    return _box(state).click(paying.view, id_)
+    return _box(state).look(paying.view, id_)
 
 
 @post("/_sandbox/checkout/{id_:str}/{action:str}", status_code=200)
@@ -199,12 +199,12 @@ async def checkout_do(id_: FromPath[str], action: FromPath[str], request: Reques
 @get("/_sandbox/portal/{id_:str}", sync_to_thread=False)
 def portal_view(id_: FromPath[str], state: State) -> Obj:
     """What the portal page shows."""
-    return _box(state).click(portal.view, id_)
+    return _box(state).look(portal.view, id_)
 
 
 @post("/_sandbox/portal/{id_:str}/{action:str}", status_code=200)
 async def portal_do(id_: FromPath[str], action: FromPath[str], request: Request[Any, Any, Any], state: State) -> Obj:
-    """payment_method, cancel, renew, update, pause, resume, pay."""
+    """payment_method, cancel, renew, update, pause, resume, pay, authenticate."""
     given = await _json(request)
     sub = str(given.get("subscription", ""))
     calls: dict[str, tuple[Any, ...]] = {
@@ -215,6 +215,7 @@ async def portal_do(id_: FromPath[str], action: FromPath[str], request: Request[
         "pause": (portal.pause, sub),
         "resume": (portal.resume, sub),
         "pay": (portal.pay, str(given.get("invoice", ""))),
+        "authenticate": (portal.authenticate, str(given.get("invoice", "")), bool(given.get("succeed"))),
     }
     if action not in calls:
         raise NotFoundException
@@ -229,11 +230,16 @@ def invoice_view(id_: FromPath[str], state: State) -> Obj:
     return {"invoice": world.get("invoice", id_), "cards": offered()}
 
 
-@post("/_sandbox/invoice/{id_:str}/pay", status_code=200)
-async def invoice_pay(id_: FromPath[str], request: Request[Any, Any, Any], state: State) -> Obj:
-    """Pay with a card."""
+@post("/_sandbox/invoice/{id_:str}/{action:str}", status_code=200)
+async def invoice_do(id_: FromPath[str], action: FromPath[str], request: Request[Any, Any, Any], state: State) -> Obj:
+    """pay with a card, or authenticate: answer the 3-D Secure that the payment asked for."""
     given = await _json(request)
-    return _box(state).click(portal.pay_hosted, id_, str(given.get("card", "")))
+    box = _box(state)
+    if action == "pay":
+        return box.click(portal.pay_hosted, id_, str(given.get("card", "")))
+    if action == "authenticate":
+        return box.click(portal.authenticate_hosted, id_, bool(given.get("succeed")))
+    raise NotFoundException
 
 
 # -- the panel -------------------------------------------------------------------------------------
@@ -294,5 +300,5 @@ async def panel_resend(request: Request[Any, Any, Any], state: State) -> Obj:
 
 HANDLERS = [
     checkout_page, portal_page, invoice_page, asset, checkout_view, checkout_do, portal_view, portal_do,
-    invoice_view, invoice_pay, panel_state, panel_advance, panel_do, panel_deliveries, panel_resend,
+    invoice_view, invoice_do, panel_state, panel_advance, panel_do, panel_deliveries, panel_resend,
 ]  # fmt: skip

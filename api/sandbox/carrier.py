@@ -59,8 +59,14 @@ class Sandbox:
         if route is not None:
             self.called.add((route.method, route.path))
         answer = self.world.request(method, path, params, **options)
-        self.changed()
+        if method != "GET":
+            self.changed()
         return answer
+
+    def look(self, action: Callable[..., Obj], *args: Any) -> Obj:
+        """What a page shows; nothing changes."""
+        self.tick()
+        return self.world.click(action, *args)
 
     def click(self, action: Callable[..., Obj], *args: Any) -> Obj:
         """What a person does on a page."""

@@ -143,7 +143,7 @@ def conclude(w: Ledger, invoice: Obj, outcome: str, method: str | None, manual: 
 def _blocked(w: Ledger, invoice: Obj, method: str) -> bool:
     """A hard decline is not sent again until there is another payment method."""
     note = w.notes.get(invoice["id"], {})
-    return note.get("declined") in HARD_DECLINES and note.get("declined_method") == method
+    return note.get("declined") in (*HARD_DECLINES, AUTHENTICATE) and note.get("declined_method") == method
 
 
 def _intent_for(w: Ledger, invoice: Obj) -> Obj:

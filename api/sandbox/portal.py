@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from . import collection, payments
+from . import bills, collection, payments
 from .cards import CARDS, DECLINES, OK, offered
 from .catalog import assign, merge_metadata, metadata, require
 from .changes import cancel_subscription, pause_subscription, resume_subscription, update_subscription
 from .errors import EMPTY, NOTHING, Obj, invalid, no_such
+from .intents import authenticate as authenticate_intent
 from .invoices import pay_invoice
 from .ledger import Ledger
 from .subscriptions import ENDED
@@ -285,3 +286,20 @@ def pay_hosted(w: Ledger, name: str, number: str) -> Obj:
     method = payments.new_method(w, card, {"email": invoice["customer_email"]})
     payments.attach(w, method, invoice["customer"])
     return pay_invoice(w, {"payment_method": method["id"], "off_session": False}, name)
+
+
+def authenticate(w: Ledger, id_: str, name: str, succeed: bool) -> Obj:
+    """Answer the 3-D Secure of one's own invoice."""
+    return authenticate_hosted(w, _own(w, id_, "invoice", name)["id"], succeed)
+
+
+def authenticate_hosted(w: Ledger, name: str, succeed: bool) -> Obj:
+    """Answer the 3-D Secure that paying this invoice asked for."""
+    invoice = w.get("invoice", name)
+    intent = bills.intent_of(w, invoice)
+    if intent is None:
+        raise invalid("Nothing waits for authentication.")
+    outcome = authenticate_intent(w, intent, succeed)
+    if outcome != OK:
+        raise payments.refusal(outcome)
+    return invoice

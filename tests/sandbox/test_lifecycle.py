@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from api.sandbox import portal
+from api.sandbox.errors import StripeError
 from tests.sandbox.bench import DAY, FAILED, HOUR, MADE, PAID, Bench, S
 
 Obj = dict[str, Any]
@@ -284,6 +286,13 @@ def test_renewal_needs_action(bench: Bench) -> None:
     bench.until(sub["items"]["data"][0]["current_period_end"] + HOUR)
     assert bench.told()[-3:] == [S + "updated", "invoice.updated", "invoice.payment_action_required"]
     assert bench.status(sub) == "past_due"
+    invoice = bench.sub(sub)["latest_invoice"]
+    with pytest.raises(StripeError):
+        bench.world.click(portal.authenticate_hosted, invoice, False)
+    error = bench.refuse(402, "POST", f"invoices/{invoice}/pay")
+    assert error["code"] == "invoice_payment_intent_requires_action"
+    assert bench.world.click(portal.authenticate_hosted, invoice, True)["status"] == "paid"
+    assert bench.status(sub) == "active"
 
 
 def test_active_to_trialing(bench: Bench) -> None:
