@@ -71,7 +71,7 @@ class Link:
         statement = self._prepared.get(names)
         if statement is None:
             statement = self._prepared[names] = await self.raw.prepare(_together(names))
-        return await statement.fetch(*[_storable(argument) for argument in arguments])
+        return await statement.fetch(*arguments)
 
     async def _send_waiting(self) -> None:
         waiting, self._waiting = self._waiting, {}
@@ -137,11 +137,6 @@ def _together(names: tuple[str, ...]) -> str:
         before += max((int(number) for number in re.findall(r"\$(\d+)", sql)), default=0)
     *first, last = parts
     return "".join(f"{'WITH' if n == 0 else ','} w{n} AS ({sql}) " for n, sql in enumerate(first)) + last
-
-
-def _storable(value: Any) -> Any:
-    """PostgreSQL's text holds no NUL.  Ids with one were refused at the door; in other texts it is shown as such."""
-    return value.replace("\0", "\ufffd") if isinstance(value, str) and "\0" in value else value
 
 
 class Connector:
