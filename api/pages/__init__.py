@@ -5,7 +5,6 @@ Only the sandbox mounts this router.  `serve` must not: `/demo/token` gives anyo
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Final, NotRequired, TypedDict
@@ -13,7 +12,7 @@ from typing import Annotated, Final, NotRequired, TypedDict
 from litestar import MediaType, Response, Router, get
 from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import Parameter
+from litestar.params import FromPath, QueryParameter
 
 _HERE: Final = Path(__file__).parent
 _TYPES: Final = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -21,6 +20,8 @@ _ASSETS: Final = (
     "demo.css", "parts.css", "icon.svg", "main.js", "api.js", "stream.js", "dom.js", "words.js", "plans.js", "state.js",
     "diagram.js", "ledger.js", "controls.js",
 )  # fmt: skip
+
+UserName = Annotated[str, QueryParameter(pattern=r"^[A-Za-z0-9_.@-]{1,64}$", description="Who to be.")]
 
 
 class DemoSettings(TypedDict):
@@ -49,7 +50,7 @@ def demo_router(settings: DemoSettings) -> Router:
         return _file("demo.html", {**safe, "Content-Security-Policy": policy})
 
     @get("/assets/{name:str}", include_in_schema=False, sync_to_thread=True)
-    def asset(name: str) -> Response[bytes]:
+    def asset(name: FromPath[str]) -> Response[bytes]:
         if name not in _ASSETS:
             raise NotFoundException(f"no asset {name!r}")
         return _file(name, safe)
@@ -63,7 +64,7 @@ def demo_router(settings: DemoSettings) -> Router:
     if make_token is not None:
 
         @get("/demo/token", include_in_schema=False, media_type=MediaType.JSON, sync_to_thread=False)
-        def token(user: Annotated[str, Parameter(pattern=re.compile(r"^[\w.-]{1,64}$").pattern)]) -> dict[str, str]:
+        def token(user: UserName) -> dict[str, str]:
             return {"token": make_token(user), "user": user}
 
         handlers.append(token)

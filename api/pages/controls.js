@@ -47,7 +47,7 @@ export function wireControls(refresh) {
     const { seconds, to } = button.dataset;
     const body = () => (to ? { to, user_id: currentUser() } : { seconds: Number(seconds) });
     button.addEventListener("click", () =>
-      busy(button, async () => {
+      busy(button.parentElement, async () => {
         await stripe.post("/_sandbox/clock/advance", body());
         await refresh();
       }),

@@ -25,10 +25,11 @@ export function say(text, isError = false) {
 
 export const sorry = (error) => say(error.message, true);
 
-// Runs what a button does, once at a time. The button keeps the focus, so it is marked, not disabled.
-export async function busy(button, act) {
-  if (button.getAttribute("aria-busy") === "true") return;
-  button.setAttribute("aria-busy", "true");
+// Runs what a button does, one at a time of those that share a lock. The button keeps the focus, so it is marked,
+// not disabled.
+export async function busy(lock, act) {
+  if (lock.getAttribute("aria-busy") === "true") return;
+  lock.setAttribute("aria-busy", "true");
   await act().catch(sorry);
-  button.removeAttribute("aria-busy");
+  lock.removeAttribute("aria-busy");
 }
