@@ -90,8 +90,12 @@ def _inline_price(item: Obj) -> Obj:
 
 
 def _discounts_now(w: Ledger, sub: Obj) -> list[str]:
-    return [id_ for id_ in sub["discounts"]
-            if (end := (w.find("discount", id_) or NOTHING).get("end")) is None or end > w.now]  # fmt: skip
+    """The subscription's own discounts, else its customer's, as far as they have not ended."""
+    own: list[str] = sub["discounts"]
+    theirs = (w.get("customer", sub["customer"]).get("discount") or NOTHING).get("id")
+    ids = own or ([theirs] if theirs else [])
+    ends: Obj = {id_: (w.find("discount", id_) or NOTHING).get("end") for id_ in ids}
+    return [id_ for id_ in ids if ends[id_] is None or ends[id_] > w.now]
 
 
 def method_for(w: Ledger, invoice: Obj) -> str | None:

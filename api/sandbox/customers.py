@@ -32,7 +32,27 @@ def create_customer(w: Ledger, p: Obj) -> Obj:
     w.put(customer)
     w.emit("customer.created", customer)
     _methods(w, customer, p)
+    _discount(w, customer, p)
     return customer
+
+
+def _discount(w: Ledger, customer: Obj, p: Obj) -> None:
+    """A customer's own coupon: taken, changed for another, or given up with an empty string."""
+    if "coupon" not in p:
+        return
+    old = w.find("discount", (customer["discount"] or NOTHING).get("id"))
+    if p["coupon"]:
+        new = w.get("discount", redeem(w, [{"coupon": p["coupon"]}], customer=customer["id"])[0])
+        if old is None:
+            w.emit("customer.discount.created", new)
+        else:  # Stripe keeps the one discount and changes what it stands for
+            w.touch(old).update({key: new[key] for key in ("source", "start", "end", "promotion_code")})
+            w.forget("discount", new)
+            w.emit("customer.discount.updated", old)
+        w.touch(customer)["discount"] = dict(old or new)
+    elif old is not None:
+        w.emit("customer.discount.deleted", old)
+        w.touch(customer)["discount"] = None
 
 
 def _methods(w: Ledger, customer: Obj, p: Obj) -> None:
@@ -104,10 +124,7 @@ def update_customer(w: Ledger, p: Obj, id_: str) -> Obj:
     assign(customer, p, *FIELDS)
     merge_metadata(customer, p)
     _methods(w, customer, p)
-    if coupon := p.get("coupon"):
-        discount = w.get("discount", redeem(w, [{"coupon": coupon}], customer=id_)[0])
-        customer["discount"] = dict(discount)
-        w.emit("customer.discount.created", discount)
+    _discount(w, customer, p)
     w.emit("customer.updated", customer)
     return customer
 

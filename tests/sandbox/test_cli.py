@@ -38,8 +38,6 @@ LACKING = {
     "checkout.session.async_payment_succeeded": "checkout in payment mode",
     "checkout.session.completed": "checkout in payment mode",
     "checkout.session.expired": "checkout in payment mode",
-    "customer.discount.deleted": "a customer's discount as a resource",
-    "customer.discount.updated": "a customer's discount as a resource",
     "payment_intent.partially_funded": "bank transfers",
     "payment_intent.processing": "SEPA debit",
     "plan.created": "plans (prices took their place)",

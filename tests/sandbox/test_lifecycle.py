@@ -662,6 +662,20 @@ def test_discount(bench: Bench) -> None:
     assert [bench.latest(s)["total"] for s in (forever, once)] == [1000, 2000]
 
 
+def test_discount_of_the_customer(bench: Bench) -> None:
+    """A customer's coupon counts where the subscription has none; changed, and given up."""
+    for id_, percent in (("half", 50), ("tenth", 10)):
+        bench.post("coupons", {"id": id_, "percent_off": percent, "duration": "forever"})
+    customer = bench.customer(coupon="half")
+    assert bench.latest(bench.subscribe(customer))["total"] == 1000
+    path = f"customers/{customer['id']}"
+    assert bench.post(path, {"coupon": "tenth"})["discount"]["source"]["coupon"] == "tenth"
+    assert bench.post(path, {"coupon": ""})["discount"] is None
+    kinds = ["created", "updated", "deleted"]
+    assert bench.told("customer.discount") == [f"customer.discount.{kind}" for kind in kinds]
+    assert bench.latest(bench.subscribe(customer))["total"] == 2000
+
+
 def test_metered(bench: Bench) -> None:
     """A metered price bills what the meter counted in the period."""
     meter = bench.post("billing/meters", {"display_name": "Calls", "event_name": "call",
