@@ -165,7 +165,7 @@ async def require_user(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRo
     connection.scope["user"] = await tokens.user(bearer(connection))
 
 
-def require_operator(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+async def require_operator(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
     """Guard of operators' routes: without an ADMIN_TOKEN they are not there at all."""
     expected: Secret | None = connection.app.state.admin_token
     if expected is None:

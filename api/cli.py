@@ -23,7 +23,6 @@ from rich.table import Table
 from api import security_http
 from api.app import create_app, installed_version
 from api.security_http import listen
-from api.security_sandbox import Sandbox
 from api.settings import load_settings
 from engine import diagram
 from engine.config import Config
@@ -101,6 +100,8 @@ def serve(host: str, port: int, workers: int) -> None:
 @one_line
 def sandbox(port: int, stripe_port: int, data: Path | None) -> None:
     """Try it all with no Stripe account: the service, a stand-in Stripe and a page."""
+    from api.security_sandbox import Sandbox  # no other command needs a stand-in Stripe
+
     if port == stripe_port:
         raise click.UsageError("--port and --stripe-port must differ")
     with contextlib.ExitStack() as stack:

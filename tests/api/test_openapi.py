@@ -30,7 +30,8 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, A
 
 def valid(document: dict[str, Any], schema: dict[str, Any], value: Any) -> None:
     """Check a value against a schema of the document, whose references are within the document."""
-    Draft202012Validator({**schema, "components": document["components"]}).validate(value)
+    validator: Any = Draft202012Validator({**schema, "components": document["components"]})
+    validator.validate(value)
 
 
 def test_every_route_is_described(document: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,14 +18,16 @@ from tests.conftest import Service, StartService, make_token, subscription_event
 
 
 @contextmanager
-def following(service: Service, user: str, **claims: Any) -> Iterator[Iterator[tuple[str, str, dict[str, Any]]]]:
+def following(service: Service, user: str, **claims: Any) -> Generator[Iterator[tuple[str, str, dict[str, Any]]]]:
     """Follow a user's state; yields an iterator of (id, event, state)."""
     headers = {"Authorization": f"Bearer {make_token(user, **claims)}"}
-    with httpx.Client(base_url=service.url, timeout=20, trust_env=False) as client:
-        with client.stream("GET", "/subscription/stream", headers=headers) as answer:
-            assert answer.status_code == 200
-            assert answer.headers["content-type"].startswith("text/event-stream")
-            yield _events(answer.iter_lines())
+    with (
+        httpx.Client(base_url=service.url, timeout=20, trust_env=False) as client,
+        client.stream("GET", "/subscription/stream", headers=headers) as answer,
+    ):
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        yield _events(answer.iter_lines())
 
 
 def _events(lines: Iterator[str]) -> Iterator[tuple[str, str, dict[str, Any]]]:

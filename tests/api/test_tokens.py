@@ -16,6 +16,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from tests.conftest import JWT_SECRET, Service, StartService, make_token
 
@@ -32,7 +33,8 @@ def part(value: Any) -> str:
 
 def status(service: Service, authorization: str | bytes | None) -> int:
     """Ask for the state with this header, and check the form of a refusal."""
-    headers = {} if authorization is None else {"Authorization": authorization}
+    value = authorization.encode() if isinstance(authorization, str) else authorization
+    headers = {} if value is None else {b"Authorization": value}
     answer = service.client.get("/subscription", headers=headers)
     if answer.status_code == 401:
         assert answer.headers["www-authenticate"] == "Bearer"
@@ -152,17 +154,19 @@ def test_a_verified_token_still_ends(service: Service) -> None:
 def test_audience_and_issuer(start_service: StartService) -> None:
     """Where they are set, a token must carry them; it may carry several audiences."""
     service = start_service(JWT_AUDIENCE="billing", JWT_ISSUER="https://issuer.example")
-    right = {"aud": "billing", "iss": "https://issuer.example"}
+    right: dict[str, Any] = {"aud": "billing", "iss": "https://issuer.example"}
     assert status(service, f"Bearer {make_token(**right)}") == 200
-    assert status(service, f"Bearer {make_token(**right | {'aud': ['other', 'billing']})}") == 200
-    for wrong in (
+    several: dict[str, Any] = right | {"aud": ["other", "billing"]}
+    assert status(service, f"Bearer {make_token(**several)}") == 200
+    wrongs: list[dict[str, Any]] = [
         {"aud": "other"},
         {"aud": None},
         {"aud": []},
         {"aud": 5},
         {"iss": None},
         {"iss": "https://evil.example"},
-    ):
+    ]
+    for wrong in wrongs:
         assert status(service, f"Bearer {make_token(**right | wrong)}") == 401
 
 
@@ -222,7 +226,7 @@ def issuer() -> Iterator[Issuer]:
 
 
 def public(key: rsa.RSAPrivateKey, kid: str, **more: Any) -> dict[str, Any]:
-    return json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key())) | {"kid": kid, "use": "sig"} | more
+    return json.loads(RSAAlgorithm.to_jwk(key.public_key())) | {"kid": kid, "use": "sig"} | more
 
 
 def signed_by(key: Any, kid: str | None, algorithm: str = "RS256") -> str:
@@ -236,7 +240,7 @@ def with_issuer(start_service: StartService, issuer: Issuer) -> Service:
 
 def test_published_keys(start_service: StartService, issuer: Issuer) -> None:
     """Keys are fetched when first needed, found by `kid`, and an unknown `kid` does not make a flood of fetches."""
-    ec_key = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(CURVE.public_key())) | {"kid": "curve"}
+    ec_key = json.loads(ECAlgorithm.to_jwk(CURVE.public_key())) | {"kid": "curve"}
     issuer.publish(public(KEY, "one"), public(OTHER, "encrypts", use="enc"), ec_key, {"kty": "nonsense"})
     service = with_issuer(start_service, issuer)
     assert issuer.asked == 0
