@@ -12,13 +12,24 @@ const LIVING = new Set(["incomplete", "trialing", "active", "past_due", "unpaid"
 // How likely each kind of mischief is when it is switched on: often enough to see, not so often that nothing arrives.
 const LIKELY = { duplicate: 0.7, twin: 0.7, reorder: 1, delay: 0.5, drop: 0.3 };
 
+// What was asked for before a lever moved must not move it back.
+let moves = 0;
+
+function pull(path, body) {
+  moves += 1;
+  return stripe.post(path, body).catch(sorry).finally(() => (moves += 1));
+}
+
 export async function readSandbox() {
+  const before = moves;
   const state = await stripe.get("/_sandbox/state");
   const now = new Date(state.now * 1000);
   clock.textContent = minute(now);
   clock.dateTime = now.toISOString();
-  $("retries-end").value = state.account.retries_end;
-  for (const box of boxes()) box.checked = state.mischief[box.name] > 0;
+  if (before === moves) {
+    $("retries-end").value = state.account.retries_end;
+    for (const box of boxes()) box.checked = state.mischief[box.name] > 0;
+  }
   put("waiting", state.pending_deliveries ? `${state.pending_deliveries} on their way` : "none on their way");
   return now;
 }
@@ -55,12 +66,12 @@ export function wireControls(refresh) {
   }
   $("next-payment").addEventListener("change", ({ target }) => {
     sessionStorage.setItem(lever(), target.value);
-    stripe.post("/_sandbox/next_payment", { user_id: currentUser(), outcome: target.value }).catch(sorry);
+    pull("/_sandbox/next_payment", { user_id: currentUser(), outcome: target.value });
   });
   $("retries-end").addEventListener("change", (event) =>
-    stripe.post("/_sandbox/account", { retries_end: event.target.value }).catch(sorry),
+    pull("/_sandbox/account", { retries_end: event.target.value }),
   );
-  $("mischief").addEventListener("change", () => stripe.post("/_sandbox/mischief", mischief()).catch(sorry));
+  $("mischief").addEventListener("change", () => pull("/_sandbox/mischief", mischief()));
   $("resend").addEventListener("click", (event) => busy(event.currentTarget, resendLast));
 }
 

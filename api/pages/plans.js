@@ -36,7 +36,7 @@ export function showPlans(subscription) {
   for (const [key, { item, button, plan }] of cards) {
     const mine = subscription.plan?.key === key && !["none", "canceled", "incomplete_expired"].includes(subscription.state);
     item.classList.toggle("mine", mine);
-    button.disabled = !open;
+    button.disabled = !open || (subscription.state === "incomplete" && !mine);
     button.textContent = mine ? (open ? "Finish paying" : "Current plan") : "Subscribe";
     button.setAttribute("aria-label", `${button.textContent}: ${plan.name}`);
   }

@@ -32,6 +32,7 @@ export function showState(subscription, now) {
   const lamp = tone(subscription);
   for (const place of [$("state-panel"), $("chip")]) place.dataset.tone = lamp;
   document.documentElement.dataset.state = state;
+  document.title = `${STATES[state] ?? state} · Interlock sandbox`;
   put("chip", STATES[state] ?? state);
   put("state", STATES[state] ?? state);
   put("access", access.granted ? "Access: yes." : "Access: no.");
