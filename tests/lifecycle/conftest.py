@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -85,7 +86,7 @@ class Play:
         self.service = service
         self.stripe = stripe
 
-    def __call__(self, status: str = "active", *, version: str = NEWEST, user: str = "", **changes: object) -> Played:
+    def __call__(self, status: str = "active", *, version: str = NEWEST, user: str = "", **changes: Any) -> Played:
         """Return a life that nobody has told of yet; its subscription was created an hour ago."""
         begun = int(time.time()) - 3_600
         user = user or fresh("u")
