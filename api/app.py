@@ -16,13 +16,13 @@ from litestar.exceptions import NotFoundException
 from litestar.plugins import InitPlugin
 
 from api.auth import Tokens
+from api.headers import add_security_headers, page_policy
+from api.limits import Admission, TokenBuckets
 from api.pages import DemoSettings, demo_router
 from api.problems import HANDLERS
 from api.routes import billing, diagrams, health, subscription, webhooks
 from api.routes.docs import openapi
 from api.routes.stream import Streams
-from api.security_headers import add_security_headers, page_policy
-from api.security_limits import Admission, TokenBuckets
 from api.settings import Settings, load_settings
 from engine.config import Config
 from engine.errors import InterlockError

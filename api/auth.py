@@ -15,8 +15,8 @@ from litestar.exceptions import NotAuthorizedException, NotFoundException
 from litestar.handlers import BaseRouteHandler
 from msgspec import Struct
 
-from api.security_jwks import JwksKeys
-from api.security_keys import key_fits
+from api.jwks import JwksKeys
+from api.keys import key_fits
 from api.settings import Secret, TokenSettings
 from engine.config import Clock
 

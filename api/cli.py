@@ -20,9 +20,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from api import security_http
+from api import server
 from api.app import create_app, installed_version
-from api.security_http import listen
+from api.server import listen
 from api.settings import load_settings
 from engine import diagram
 from engine.config import Config
@@ -85,7 +85,7 @@ def serve(host: str, port: int, workers: int) -> None:
     app = create_app(settings) if workers == 1 else "api.app:create_app"
     words = f"Interlock serves http://{f'[{host}]' if ':' in host else host}:{port}"
     with listen(host, port) as bound:
-        if not security_http.serve(app, bound, workers, lambda: out.print(words, highlight=False)):
+        if not server.serve(app, bound, workers, lambda: out.print(words, highlight=False)):
             sys.exit(1)
 
 
@@ -100,7 +100,7 @@ def serve(host: str, port: int, workers: int) -> None:
 @one_line
 def sandbox(port: int, stripe_port: int, data: Path | None) -> None:
     """Try it all with no Stripe account: the service, a stand-in Stripe and a page."""
-    from api.security_sandbox import Sandbox  # no other command needs a stand-in Stripe
+    from api.sandbox_run import Sandbox  # no other command needs a stand-in Stripe
 
     if port == stripe_port:
         raise click.UsageError("--port and --stripe-port must differ")

@@ -7,7 +7,6 @@ says nothing of what happened inside; the log has the kind and the place, never 
 from __future__ import annotations
 
 import logging
-import traceback
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Annotated, Any, Final, cast
@@ -18,7 +17,7 @@ from litestar.exceptions import HTTPException
 from litestar.response import Response
 from msgspec import Meta, Struct
 
-from api.security_jwks import KeysUnavailable
+from api.jwks import KeysUnavailable
 from engine import errors
 
 log = logging.getLogger("interlock.api")
@@ -125,9 +124,7 @@ def _named_fields(error: HTTPException) -> str:
 
 def _unknown_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """No input should lead here.  The message of an unknown error may quote anything, so only its place is logged."""
-    trace = traceback.extract_tb(error.__traceback__)
-    place = " < ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in reversed(trace[-6:]))
-    log.error("%s %s: %s at %s", request.method, _route(request), type(error).__name__, place)
+    log.error("%s %s: %s", request.method, _route(request), errors.place_of(error))
     return respond(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "Something went wrong here; it was logged.")
 
 

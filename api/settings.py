@@ -15,8 +15,8 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from api.security_keys import check_public_key, needs_secret
-from api.security_urls import check_jwks_url, check_origin
+from api.keys import check_public_key, needs_secret
+from api.urls import check_jwks_url, check_origin
 from engine.config import Clock, Config
 from engine.errors import BadConfiguration
 from engine.plans import Catalogue, load_catalogue
@@ -25,9 +25,9 @@ Environ = Mapping[str, str]
 T = TypeVar("T")
 
 MAX_SETTING: Final = 64 * 1024
-MIN_WEBHOOK_SECRET: Final = 16
-MIN_ADMIN_TOKEN: Final = 16
-_STRIPE_KEY: Final = re.compile(r"(sk|rk)_(test|live)_[!-~]{8,}")
+MIN_WEBHOOK_SECRET: Final = 10
+MIN_ADMIN_TOKEN: Final = 10
+_STRIPE_KEY: Final = re.compile(r"(sk|rk)_(test|live)_[!-~]{3,}")
 _SECRET_BYTES: Final = {"HS256": 32, "HS384": 48, "HS512": 64}
 
 

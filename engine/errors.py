@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import traceback
+
 
 class InterlockError(Exception):
     """Something that a caller caused or must know; its text is safe to show."""
@@ -45,3 +47,10 @@ class StripeUnavailable(InterlockError):
 
 class BadConfiguration(InterlockError):
     """A setting, the plan catalogue or the database's schema does not fit; the text names it."""
+
+
+def place_of(error: BaseException) -> str:
+    """Return the kind of an unexpected error and where it arose, for a log: its own words may quote a secret."""
+    trace = traceback.extract_tb(error.__traceback__)
+    frames = " < ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in reversed(trace[-6:]))
+    return f"{type(error).__name__} at {frames}"

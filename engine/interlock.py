@@ -14,7 +14,7 @@ from msgspec import UNSET, Struct, UnsetType
 from engine import view
 from engine.checkout import Checkout, CheckoutSession
 from engine.config import Config
-from engine.errors import InterlockError, StoreUnavailable
+from engine.errors import InterlockError, StoreUnavailable, place_of
 from engine.hub import Hub, Watch
 from engine.inbox import Inbox, Receipt
 from engine.owners import redraw
@@ -105,6 +105,12 @@ def _due(now: int) -> Work[list[str]]:
 def _nothing() -> Work[int | None]:
     rows = yield "ask_next", ()
     return rows[0][1]
+
+
+def _mark(second: str) -> Work[None]:
+    """Write something, once a second at most: COMMIT of nothing would succeed on a full disk too."""
+    if (yield "memo_get", ("ready",)) != [(second,)]:
+        yield "memo_put", ("ready", second)
 
 
 class Interlock:
@@ -237,7 +243,7 @@ class Interlock:
         faults = [f"{task.get_name()} has stopped" for task in self._tasks if task.done()]
         try:
             async with asyncio.timeout(3):
-                await self._store.write(_nothing)
+                await self._store.write(lambda: _mark(str(int(self._config.clock()))))
         except (StoreUnavailable, TimeoutError) as error:
             faults.append(f"the database can't be written: {error or 'it does not answer'}")
         return faults
@@ -314,6 +320,6 @@ async def _for_ever(name: str, run: Callable[[], Awaitable[None]]) -> None:
     while True:
         try:
             await run()
-        except Exception:
-            log.exception("%s failed; it starts again", name)
+        except Exception as error:
+            log.error("%s failed and starts again: %s", name, place_of(error))
             await asyncio.sleep(1)

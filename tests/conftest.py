@@ -20,7 +20,7 @@ import pytest
 import uvicorn
 
 from api.app import create_app
-from api.security_http import listen, server_config
+from api.server import listen, server_config
 from api.settings import load_settings
 
 ROOT: Final = Path(__file__).parent.parent

@@ -10,9 +10,9 @@ from litestar.params import JSONBody
 from msgspec import Struct
 
 from api.auth import UserRequest, require_user
+from api.limits import TokenBuckets
 from api.routes.docs import ANYONE, USER, answers, refuses
 from api.routes.shapes import CheckoutAnswer, CheckoutBody, PortalAnswer, PortalBody, StrictBody
-from api.security_limits import TokenBuckets
 from engine.interlock import Interlock, PlanShown
 
 BURST: Final = 60

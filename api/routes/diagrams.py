@@ -7,8 +7,8 @@ from typing import Final
 
 from litestar import Response, get
 
+from api.headers import PICTURE_POLICY, page_policy
 from api.routes.docs import ANYONE, answers
-from api.security_headers import PICTURE_POLICY, page_policy
 from engine import diagram
 
 _KEEP: Final = {"Cache-Control": "no-cache"}

@@ -9,7 +9,7 @@ from typing import Final, cast
 from litestar.types import HTTPResponseBodyEvent, HTTPResponseStartEvent, Receive, Scope, Send
 
 from api.auth import User
-from api.security_limits import Slots
+from api.limits import Slots
 from engine.config import Clock
 from engine.errors import InterlockError
 from engine.interlock import Interlock, Shown, Watch

@@ -11,10 +11,10 @@ from litestar.params import HeaderParameter, QueryParameter
 from litestar.types import ASGIApp
 
 from api.auth import UserRequest, require_user
+from api.headers import PICTURE_POLICY
 from api.routes.docs import ENTRY, USER, USER_STATE, answers, refuses
 from api.routes.shapes import UserStateAnswer
 from api.routes.stream import EventStream, Streams
-from api.security_headers import PICTURE_POLICY
 from engine import diagram
 from engine.config import Config
 from engine.interlock import HistoryPage, Interlock

@@ -9,10 +9,10 @@ import msgspec
 from litestar import Request, Response, post
 from litestar.di import NamedDependency
 
+from api.limits import Admission
 from api.problems import ApiError
 from api.routes.docs import STRIPE, EventOperation, answers, refuses
 from api.routes.shapes import WebhookAnswer
-from api.security_limits import Admission
 from engine.interlock import Interlock
 
 MAX_EVENT: Final = 1024 * 1024

@@ -11,7 +11,7 @@ import httpx
 import jwt
 import msgspec
 
-from api.security_keys import key_fits
+from api.keys import key_fits
 
 log = logging.getLogger("interlock.jwks")
 

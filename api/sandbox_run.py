@@ -22,7 +22,7 @@ import msgspec
 from api.app import create_app
 from api.pages import DemoSettings
 from api.sandbox import SandboxClock, create_sandbox
-from api.security_http import LOGGING, Companion, server_config
+from api.server import LOGGING, Companion, server_config
 from api.settings import Settings, load_settings
 from engine.errors import BadConfiguration
 from engine.plans import Catalogue
