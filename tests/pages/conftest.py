@@ -25,7 +25,9 @@ FLAGS: Final = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 )  # fmt: skip
-PATIENCE: Final = 10_000  # ms; a machine under load is slow, not wrong
+PATIENCE: Final = 30_000  # ms; a machine under load is slow, not wrong
+ALBUM: Final = pytest.StashKey[Path]()
+expect.set_options(timeout=PATIENCE)
 
 # Noted by the browser itself: when the state changed, and what moved on the page meanwhile.
 NOTES: Final = """
@@ -123,8 +125,12 @@ class Tab:
 
     def click(self, name: str) -> None:
         """Click the button of this name, once the page is done with what was clicked before."""
-        self.page.wait_for_selector("[aria-busy=true]", state="detached")
+        self.idle()
         self.page.get_by_role("button", name=name, exact=True).click()
+
+    def idle(self) -> None:
+        """Wait until nothing that was clicked is still being done."""
+        self.page.wait_for_selector("[aria-busy=true]", state="detached")
 
     def portal(self, name: str) -> None:
         """Follow one of the user's actions to the portal."""
@@ -158,7 +164,8 @@ class Tab:
         self.pay()
 
     def next_payment(self, outcome: str) -> None:
-        """Pull the lever, and wait until the stand-in knows."""
+        """Pull the lever once the clock stands, and wait until the stand-in knows."""
+        self.idle()
         with self.page.expect_response("**/next_payment"):
             self.page.locator(f"#next-payment input[value={outcome}]").check()
 
@@ -218,12 +225,17 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 
 
 @pytest.fixture(scope="session")
-def album(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Path]:
+def album(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
     """Where the pictures go; the place is told at the end."""
     folder = tmp_path_factory.mktemp("screenshots")
-    yield folder
-    terminal: Any = request.config.pluginmanager.get_plugin("terminalreporter")
-    terminal.write_line(f"\nscreenshots of the pages: {folder}")
+    request.config.stash[ALBUM] = folder
+    return folder
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say where the pictures are."""
+    if folder := config.stash.get(ALBUM, None):
+        terminalreporter.write_line(f"screenshots of the pages: {folder}")
 
 
 OpenTab = Callable[..., Tab]

@@ -1,4 +1,8 @@
-"""The demo page and the stand-in's pages, by a real browser: what a newcomer does, and what they must see."""
+"""The demo page and the stand-in's pages, by a real browser: what a newcomer does, and what they must see.
+
+All tests share one sandbox and its clock.  Those that let months pass come first: each later month would also
+bring the renewals of every user of the tests before it.
+"""
 
 from __future__ import annotations
 
@@ -82,6 +86,56 @@ def test_a_whole_life_moves_the_page_without_reload(tab: OpenTab) -> None:
     assert sum(jump["value"] for jump in seen.jumps) < 0.02, f"the page jumped: {seen.jumps}"
 
 
+def test_the_invoice_page_pays_what_is_open(tab: OpenTab) -> None:
+    """A bill that failed can be paid on its hosted page, and the machine recovers."""
+    one = tab()
+    one.open("bill").subscribe("Starter")
+    one.see("active")
+    one.next_payment("fail")
+    one.click("To period end")
+    one.see("past_due")
+    one.portal("Billing portal")
+    one.page.get_by_role("link", name="View").first.click()
+    one.page.wait_for_url("**/i/*")
+    one.card(DECLINED)
+    one.page.locator("#pay").click()
+    expect(one.page.locator("#error")).to_contain_text("Your card was declined.")
+    one.shot("invoice declined")
+    one.card(WORKS)
+    one.page.locator("#pay").click()
+    expect(one.page.get_by_role("heading", name="Paid")).to_be_visible()
+    one.open("bill").see("active", "The current period is paid.")
+
+
+@pytest.fixture
+def mischief(sandbox: Sandbox) -> Iterator[tuple[str, ...]]:
+    """The kinds of mischief to switch on; all are off again afterwards, whatever came of it."""
+    yield ("Duplicate", "Twin", "Reorder", "Delay")
+    sandbox.ask(f"{sandbox.stripe_url}/_sandbox/mischief", {})
+
+
+def test_mischief_leaves_the_state_right(tab: OpenTab, sandbox: Sandbox, mischief: tuple[str, ...]) -> None:
+    """With webhooks doubled, twinned, reordered and delayed, the page ends at what the stand-in says is true."""
+    one = tab()
+    one.open("storm").subscribe("Starter")
+    one.see("active")
+    for kind in mischief:
+        one.page.get_by_label(kind).check()
+    one.click("To period end")
+    one.next_payment("fail")
+    one.click("To period end")
+    one.click("+1 day")
+    one.click("Send the last event again")
+    assert sandbox.truth("storm") == "past_due"
+    one.see("past_due")
+    one.shot("mischief")
+    one.next_payment("succeed")
+    one.click("+1 week")
+    one.click("+1 day")
+    assert sandbox.truth("storm") == "active"
+    one.see("active")
+
+
 def test_the_checkout_says_what_went_wrong(tab: OpenTab) -> None:
     """Declined cards and a bank that says no are told in words, buy nothing, and leave the way open."""
     one = tab()
@@ -119,35 +173,6 @@ def test_an_old_checkout_says_so(tab: OpenTab, sandbox: Sandbox) -> None:
     expect(one.page.locator("#pay")).to_be_hidden()
     one.page.get_by_role("link", name="Go back").click()
     one.see("none")
-
-
-@pytest.fixture
-def mischief(sandbox: Sandbox) -> Iterator[tuple[str, ...]]:
-    """The kinds of mischief to switch on; all are off again afterwards, whatever came of it."""
-    yield ("Duplicate", "Twin", "Reorder", "Delay")
-    sandbox.ask(f"{sandbox.stripe_url}/_sandbox/mischief", {})
-
-
-def test_mischief_leaves_the_state_right(tab: OpenTab, sandbox: Sandbox, mischief: tuple[str, ...]) -> None:
-    """With webhooks doubled, twinned, reordered and delayed, the page ends at what the stand-in says is true."""
-    one = tab()
-    one.open("storm").subscribe("Starter")
-    one.see("active")
-    for kind in mischief:
-        one.page.get_by_label(kind).check()
-    one.click("To period end")
-    one.next_payment("fail")
-    one.click("To period end")
-    one.click("+1 day")
-    one.click("Send the last event again")
-    assert sandbox.truth("storm") == "past_due"
-    one.see("past_due")
-    one.shot("mischief")
-    one.next_payment("succeed")
-    one.click("+1 week")
-    one.click("+1 day")
-    assert sandbox.truth("storm") == "active"
-    one.see("active")
 
 
 def test_each_user_sees_only_their_own(tab: OpenTab) -> None:
@@ -221,27 +246,6 @@ def test_every_page_fits(tab: OpenTab, width: int, scheme: str) -> None:
 def _fits(one: Tab, name: str) -> None:
     one.fits()
     one.shot(name)
-
-
-def test_the_invoice_page_pays_what_is_open(tab: OpenTab) -> None:
-    """A bill that failed can be paid on its hosted page, and the machine recovers."""
-    one = tab()
-    one.open("bill").subscribe("Starter")
-    one.see("active")
-    one.next_payment("fail")
-    one.click("To period end")
-    one.see("past_due")
-    one.portal("Billing portal")
-    one.page.get_by_role("link", name="View").first.click()
-    one.page.wait_for_url("**/i/*")
-    one.card(DECLINED)
-    one.page.locator("#pay").click()
-    expect(one.page.locator("#error")).to_contain_text("Your card was declined.")
-    one.shot("invoice declined")
-    one.card(WORKS)
-    one.page.locator("#pay").click()
-    expect(one.page.get_by_role("heading", name="Paid")).to_be_visible()
-    one.open("bill").see("active", "The current period is paid.")
 
 
 def test_only_listed_files_are_served(sandbox: Sandbox, tab: OpenTab) -> None:
