@@ -34,7 +34,7 @@ import asyncpg  # pyright: ignore[reportMissingTypeStubs]
 
 from engine.errors import StoreUnavailable
 from engine.store import OnForeignChange, Work
-from engine.store.postgres_link import Connector, Link, migrate
+from engine.store.postgres_link import APPLICATION, Connector, Link, migrate
 from engine.store.postgres_news import News
 
 log = logging.getLogger("interlock.postgres")
@@ -175,7 +175,7 @@ class PostgresStore:
     @classmethod
     async def open(cls, url: str, *, service: bool = True) -> PostgresStore:
         """Connect and bring the schema up to date; raise BadConfiguration where that can't be."""
-        connector = Connector(url, "interlock" if service else "interlock command")
+        connector = Connector(url, APPLICATION if service else f"{APPLICATION} command")
         await migrate(connector)
         return cls(connector)
 

@@ -16,6 +16,8 @@ from engine.store.statements import POSTGRES, check_schema, migrations, statemen
 
 log = logging.getLogger("interlock.postgres")
 
+APPLICATION: Final = "interlock"
+"""The name that PostgreSQL lists our connections by."""
 CONNECT_SECONDS: Final = 3.0
 _START_SECONDS: Final = 5.0
 _END_SECONDS: Final = 2.0

