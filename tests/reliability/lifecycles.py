@@ -45,11 +45,12 @@ class Lifecycle:
     def told(self, versions: tuple[str, ...]) -> list[bytes]:
         """Return its events in Stripe's order; the n-th in the n-th version, around again."""
         events: list[bytes] = []
-        for at, kind, number, body_in, before_in in self._happenings():
+        for number, (at, kind, now, before) in enumerate(self._happenings()):
             version = versions[number % len(versions)]
-            before = before_in(version) if before_in else None
+            shape = _invoice if kind.startswith("invoice.") else _subscription
+            was = shape(version, before) if kind.endswith(".updated") else None
             id_ = f"evt_{PLACE}_{number}"
-            events.append(event(kind, at, body_in(version), id=id_, before=before, version=version))
+            events.append(event(kind, at, shape(version, now), id=id_, before=was, version=version))
         return events
 
     def truth(self) -> wire.Subscription:
@@ -61,26 +62,21 @@ class Lifecycle:
             if moment.bill:
                 bills[moment.bill["id"]] = {**bills.get(moment.bill["id"], {}), **moment.bill}
         latest = sub.get("latest_invoice")
-        whole = sub | ({"latest_invoice": _invoice(NEW, bills[latest])} if latest in bills else {})
+        whole: Obj = sub | ({"latest_invoice": _invoice(NEW, bills[latest])} if latest in bills else {})
         return msgspec.json.decode(msgspec.json.encode(_subscription(NEW, whole)), type=wire.Subscription)
 
-    def _happenings(self) -> list[tuple[int, str, int, Any, Any]]:
-        found: list[tuple[int, str, int, Any, Any]] = []
+    def _happenings(self) -> list[tuple[int, str, Obj, Obj]]:
+        """Return when, which event, and what changed of its object: as it is, and as it was before."""
+        found: list[tuple[int, str, Obj, Obj]] = []
         sub: Obj = {}
         bills: dict[str, Obj] = {}
         for moment in self.moments:
-            before, sub = sub, sub | moment.sub
+            before, sub = sub, {**sub, **moment.sub}
             if moment.bill:
                 bills[moment.bill["id"]] = {**bills.get(moment.bill["id"], {}), **moment.bill}
             for kind in moment.events:
-                number = len(found)
-                if kind.startswith("invoice."):
-                    bill = dict(bills[moment.bill["id"]])
-                    found.append((START + moment.at, kind, number, lambda v, b=bill: _invoice(v, b), None))
-                    continue
-                now, was = dict(sub), dict(before)
-                tells_before = (lambda v, w=was: _subscription(v, w)) if kind.endswith(".updated") else None
-                found.append((START + moment.at, kind, number, lambda v, n=now: _subscription(v, n), tells_before))
+                now = bills[moment.bill["id"]] if kind.startswith("invoice.") else sub
+                found.append((START + moment.at, kind, now, before))
         assert len(found) <= 6, self.name
         return found
 
