@@ -1,4 +1,4 @@
-"""The commands: `interlock serve | sandbox | diagram | reconcile`.
+"""The commands: `interlock serve | sandbox | diagram | reconcile | move`.
 
 Exit code 0, 1 where a fault was found, 2 where the command was used wrongly; an error is one clear line.
 """
@@ -28,6 +28,7 @@ from engine import diagram
 from engine.config import Config
 from engine.errors import InterlockError
 from engine.interlock import Interlock
+from engine.move import move
 from engine.reconcile import Difference
 
 P = ParamSpec("P")
@@ -178,6 +179,32 @@ async def _reconcile(config: Config, user_id: str | None, everything: bool, dry_
             )
     finally:
         await engine.close()
+
+
+@main.command(name="move")
+@option("--from", "source", required=True, help="The database to copy: sqlite:///… or postgresql://…")
+@option("--to", "target", required=True, help="An empty database, or one that an interrupted move began.")
+@one_line
+def move_house(source: str, target: str) -> None:
+    """Copy a database to another one, while no service runs on either, and check every table."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    screen = Console(stderr=True)
+    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as progress:
+        task = progress.add_task("", total=None)
+        report = asyncio.run(
+            move(
+                source,
+                target,
+                lambda doing, table, done, total: progress.update(
+                    task, description=f"{doing} {table}", completed=done, total=total
+                ),
+            )
+        )
+    table = Table("table", "rows", "digest", box=None)
+    for moved in report.tables:
+        table.add_row(moved.table, f"{moved.rows:,}", moved.digest)
+    out.print(table)
+    out.print(f"Both hold the same; {report.copied:,} rows were copied now.", highlight=False)
 
 
 def _show(found: list[Difference], dry_run: bool) -> None:
