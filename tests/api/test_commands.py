@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import signal
 import socket
@@ -17,6 +18,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from api.cli import main
+from engine.store.opening import open_store
 from tests.conftest import COMMAND, environment, free_port, process_environment
 
 
@@ -55,7 +57,7 @@ def wait_for(url: str, process: subprocess.Popen[str]) -> None:
         time.sleep(0.1)
 
 
-@pytest.mark.parametrize("command", ["serve", "sandbox", "diagram", "reconcile"])
+@pytest.mark.parametrize("command", ["serve", "sandbox", "diagram", "reconcile", "move"])
 def test_help(command: str) -> None:
     """Every command explains itself."""
     done = called(command, "--help")
@@ -185,3 +187,21 @@ def test_the_sandbox(tmp_path: Path) -> None:
     with running(*args, env={}, command=SANDBOX) as process:
         wait_for(f"{url}/health/ready", process)
         assert httpx.get(f"{url}/subscription", headers=mine, trust_env=False).json()["user_id"] == "demo"
+
+
+def test_move_copies_and_checks(tmp_path: Path) -> None:
+    """`interlock move` copies a database and tells what both hold; a source that is not there is one clear line."""
+    asyncio.run(_new_database(tmp_path / "old.db"))
+    arguments = ["move", "--from", f"sqlite:///{tmp_path}/old.db", "--to", f"sqlite:///{tmp_path}/new.db"]
+    moved = called(*arguments)
+    assert moved.exit_code == 0, moved.output
+    assert "Both hold the same" in moved.stdout
+    assert (tmp_path / "new.db").exists()
+    missing = called("move", "--from", f"sqlite:///{tmp_path}/none.db", "--to", f"sqlite:///{tmp_path}/x.db")
+    assert missing.exit_code == 1
+    assert "there is no such file" in missing.stderr
+
+
+async def _new_database(path: Path) -> None:
+    store = await open_store(f"sqlite:///{path}", service=False)
+    await store.close()
