@@ -22,6 +22,7 @@ from engine.errors import (
     AlreadySubscribed,
     NoCustomer,
     StripeRefused,
+    StripeUnavailable,
     UnknownPlan,
     UnknownPromotionCode,
 )
@@ -133,8 +134,11 @@ class Checkout:
         if chosen is None:
             raise UnknownPlan(f"there is no plan {plan!r}")
         turn = self._turns.setdefault(user_id, asyncio.Lock())
-        async with turn:
-            return await self._create(user_id, plan, chosen, quantity, promotion_code, email)
+        try:
+            async with asyncio.timeout(self._config.whole_seconds), turn:  # for all its calls, and those before it
+                return await self._create(user_id, plan, chosen, quantity, promotion_code, email)
+        except TimeoutError as error:
+            raise StripeUnavailable("Stripe did not answer in time") from error
 
     async def _create(
         self, user_id: str, key: str, plan: Plan, quantity: int, promotion_code: str | None, email: str | None

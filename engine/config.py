@@ -19,6 +19,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     `webhook_secrets` are tried in turn (rotation).  `retention_days`: raw payloads older than this are
     dropped (the event's id and outcome stay), 0 keeps them.  `reconcile_every` in seconds, 0 for no sweep.
+    `call_seconds` is how long one try of a call to Stripe may take, `whole_seconds` what somebody who waits for
+    Stripe waits at most, with every try of every call that it takes.
     """
 
     stripe_key: str
@@ -29,6 +31,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     stripe_base: str | None = None
     reconcile_every: float = 3600
     retention_days: int = 90
+    call_seconds: float = 9.0
+    whole_seconds: float = 18.0
     clock: Clock = time.time
 
     @property

@@ -121,7 +121,12 @@ class Interlock:
         self._config = config
         self._hub = Hub()
         self._inbox = Inbox(store, self._hub, config)
-        self._stripe = StripeClient(config.stripe_key, config.stripe_base)
+        self._stripe = StripeClient(
+            config.stripe_key,
+            config.stripe_base,
+            call_seconds=config.call_seconds,
+            whole_seconds=config.whole_seconds,
+        )
         self._truth = Truth(store, self._inbox, self._stripe, config)
         self._reconciler = Reconciler(store, self._inbox, self._truth, self._stripe, config)
         self._checkout = Checkout(store, self._inbox, self._stripe, config)

@@ -20,14 +20,16 @@ from engine.errors import StripeRefused, StripeUnavailable
 
 T = TypeVar("T")
 
-CALL_SECONDS: Final = 9.0
-"""How long one try may take; with a retry a caller hears within 20 s."""
-WHOLE_SECONDS: Final = 18.0
+RETRIES: Final = 2
 API_VERSION: Final[str] = stripe.api_version or ""
 
 
 class NoSuchObject(StripeRefused):
     """Stripe has no object of that id."""
+
+
+class Unreadable(StripeUnavailable):
+    """Stripe answered, and what it said is not of the promised shape."""
 
 
 class Answer(NamedTuple):
@@ -38,16 +40,19 @@ class Answer(NamedTuple):
 
 
 class StripeClient:
-    """Calls Stripe's API with one key."""
+    """Calls Stripe's API with one key; one try takes `call_seconds` at most, a call with its tries `whole_seconds`."""
 
-    def __init__(self, key: str, base: str | None = None) -> None:
+    def __init__(
+        self, key: str, base: str | None = None, *, call_seconds: float = 9.0, whole_seconds: float = 18.0
+    ) -> None:
         stripe.enable_telemetry = False
-        self._http = stripe.HTTPXClient(timeout=CALL_SECONDS)
+        self._whole_seconds = whole_seconds
+        self._http = stripe.HTTPXClient(timeout=call_seconds)
         self._client = stripe.StripeClient(
             key,
             base_addresses={"api": base} if base else {},
             http_client=self._http,
-            max_network_retries=2,
+            max_network_retries=RETRIES,
         )
 
     async def close(self) -> None:
@@ -68,7 +73,7 @@ class StripeClient:
     async def _call(self, method: str, path: str, params: dict[str, Any], key: str | None) -> stripe.StripeResponse:
         extra: dict[str, Any] = {"idempotency_key": key} if key else {}
         try:
-            async with asyncio.timeout(WHOLE_SECONDS):
+            async with asyncio.timeout(self._whole_seconds):
                 return await self._client.raw_request_async(method, f"/v1/{path}", **params, **extra)  # pyright: ignore
         except TimeoutError as error:
             raise StripeUnavailable("Stripe did not answer in time") from error
@@ -93,7 +98,7 @@ def decoded(body: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise StripeUnavailable("Stripe's answer could not be read") from error
+        raise Unreadable("Stripe's answer could not be read") from error
 
 
 def _date(headers: Mapping[str, str]) -> int:
