@@ -32,7 +32,7 @@ BATCH: Final = 64
 MOST_WAITING: Final = 10_000
 """Units of work that may wait; beyond it a caller is told to come back."""
 _READERS: Final = 2
-_IDLE_SECONDS: Final = 0.5
+_LOOK_SECONDS: Final = 0.5
 
 # sqlite3 binds ?1 from a tuple faster than $1 from a dict
 _STATEMENTS: Final = {name: sql.replace("$", "?") for name, sql in statements(SQLITE).items()}
@@ -207,17 +207,17 @@ class SqliteStore:
         self._locks.release()
 
     async def _write_batches(self) -> None:
+        loop = asyncio.get_running_loop()
+        looked = 0.0
         while True:
-            try:
-                first = await asyncio.wait_for(self._jobs.get(), _IDLE_SECONDS)
-            except TimeoutError:
+            with contextlib.suppress(TimeoutError):
+                first = await asyncio.wait_for(self._jobs.get(), _LOOK_SECONDS)
+                if first is None:
+                    return
+                await self._write_batch([first, *self._take_waiting(BATCH - 1)])
+            if loop.time() - looked >= _LOOK_SECONDS:  # busy or idle
                 await self._look_for_foreign_changes()
-                continue
-            jobs = [] if first is None else [first, *self._take_waiting(BATCH - 1)]
-            if jobs:
-                await self._write_batch(jobs)
-            if first is None:
-                return
+                looked = loop.time()
 
     def _take_waiting(self, most: int = MOST_WAITING) -> list[_Job[Any]]:
         """Take what waits, up to the word that ends it all, which stays for its turn."""
