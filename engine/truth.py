@@ -24,7 +24,7 @@ from engine.inbox import Inbox
 from engine.rows import load
 from engine.states import Outcome
 from engine.store import Store, Work
-from engine.stripe_client import NoSuchObject, StripeClient, decoded
+from engine.stripe_client import NoSuchObject, StripeClient, Unreadable, decoded
 from engine.webhooks import CustomerReport
 from engine.work import Reading, answer
 
@@ -171,12 +171,19 @@ class Truth:
         try:
             await self._commit(await read_stripe(self._stripe, question))
             self._failures = 0
-        except (StripeUnavailable, StripeRefused) as error:
+        except (Unreadable, StripeRefused) as error:  # Stripe is there: it is about this one subscription
+            pause = _PAUSES[min(question.attempts, len(_PAUSES)) - 1] * random.uniform(0.75, 1.25)  # noqa: S311
+            self.failed += 1
+            log.warning("asking Stripe about %s: %s; again in %.1f s", question.subscription_id, error, pause)
+            await self._postpone(question, pause)
+        except StripeUnavailable as error:
             pause = _PAUSES[min(self._failures, len(_PAUSES) - 1)] * random.uniform(0.75, 1.25)  # noqa: S311
             self._failures += 1
             self.failed += 1
             log.warning("asking Stripe about %s: %s; again in %.1f s", question.subscription_id, error, pause)
             await self._postpone(question, pause)
+            await asyncio.sleep(pause)  # keeps its place: fewer questions at a time while Stripe is away
+            self._wake.set()
         except StoreUnavailable:
             log.warning("the answer about %s could not be stored; its lease runs out", question.subscription_id)
 
@@ -186,7 +193,7 @@ class Truth:
             await self._store.write(lambda: _again(question.subscription_id, due_ms))
         except StoreUnavailable:
             log.warning("could not note when to ask again about %s", question.subscription_id)
-        await asyncio.sleep(pause)  # keeps its place: fewer questions at a time while Stripe is away
+        self._wake.set()
 
     async def _commit(self, reading: Reading) -> Outcome:
         """Commit an answer; `pending` means that evidence overtook it, and the question stands, due at once."""
