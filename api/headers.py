@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from litestar.types import Message, Scope
 
-_ALWAYS: Final[dict[bytes, bytes]] = {
+ALWAYS: Final[dict[bytes, bytes]] = {
     b"x-content-type-options": b"nosniff",
     b"x-frame-options": b"DENY",
     b"referrer-policy": b"no-referrer",
@@ -33,7 +33,7 @@ async def add_security_headers(message: Message, _: Scope) -> None:
         return
     headers: list[Any] = list(message.get("headers", ()))
     given = {name.lower() for name, _ in headers}
-    headers += [(name, value) for name, value in _ALWAYS.items() if name not in given]
+    headers += [(name, value) for name, value in ALWAYS.items() if name not in given]
     message["headers"] = headers
 
 

@@ -1,12 +1,13 @@
 """The server beneath the service: uvicorn with bounds it lacks, and an end that streams hear of.
 
-httptools puts no bound on a request's head, in bytes or in time; and uvicorn waits for its connections before it
-tells the application that it stops, while an event stream waits for the application.
+httptools puts no bound on a request, in bytes or in time, and takes trailers for headers; and uvicorn waits for
+its connections before it tells the application that it stops, while an event stream waits for the application.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -14,14 +15,18 @@ from typing import Any, Final, cast
 
 import uvicorn
 from litestar import Litestar
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.supervisors import Multiprocess
 
 from api.app import close_streams
+from api.headers import ALWAYS
 from engine.errors import BadConfiguration
 
 MAX_HEAD: Final = 1024 * 1024
 HEAD_WITHIN: Final = 30.0
+MAX_MESSAGE: Final = 8 * 1024 * 1024
+"""What may follow a head: routes bound the body itself, but not its framing, which a sender may blow up."""
+MESSAGE_WITHIN: Final = 30.0
 KEEP_ALIVE: Final = 75
 MAX_CONNECTIONS: Final = 4096
 STOP_WITHIN: Final = 10
@@ -39,44 +44,75 @@ LOGGING: Final[dict[str, Any]] = {
 }
 
 
+_CLIENTS_DOING: Final = ("Invalid HTTP request", "Unsupported upgrade", "No supported WebSocket")
+"""What uvicorn says of requests that are none: whoever likes could fill the log with it."""
+
+
 class OneLine:
     """A log filter: a start that failed is told in one line by the application, so the server's trace is left out."""
 
     def filter(self, record: Any) -> bool:
         words = str(record.msg)
-        told = "Traceback (most recent call last)" in words or words.startswith("Application startup failed")
+        told = "Traceback (most recent call last)" in words
+        told |= words.startswith(("Application startup failed", *_CLIENTS_DOING))
         return not (record.name == "uvicorn.error" and told)
 
 
 class BoundedHttp(HttpToolsProtocol):
-    """One connection."""
+    """One connection.  A head, and the message after it, have only so many bytes and so much time."""
 
-    _head = 0
+    _in_message = False
+    """Whether the head is here and what follows it (body, chunk framing, trailers) is not yet."""
+    _received = 0
     _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._await_head()
+        self._begin(HEAD_WITHIN)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._head_is_here()
+        self._stop_timer()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        cycle = cast("RequestResponseCycle | None", self.cycle)  # None until the first request, whatever it declares
-        if cycle is None or cycle.response_complete:
-            if self._timer is None:
-                self._await_head()
-            self._head += len(data)
-            if self._head > MAX_HEAD:
-                self._head_is_here()
-                self.send_400_response("The request's head is too long.")
-                return
+        if self._timer is None:
+            self._begin(HEAD_WITHIN)
+        self._received += len(data)
+        if self._received > (MAX_MESSAGE if self._in_message else MAX_HEAD):
+            self._stop_timer()
+            self.send_400_response("The request is too long.")
+            return
         super().data_received(data)
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._in_message:  # a trailer is no header: nobody on the way has looked at it
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
-        self._head_is_here()
+        self._begin(MESSAGE_WITHIN)
+        self._in_message = True
         super().on_headers_complete()
+        if cast("Any", self.parser).should_upgrade():
+            self.cycle.keep_alive = False  # what follows is read as something else by whoever knows the protocol
+
+    def on_message_complete(self) -> None:
+        self._in_message = False
+        self._received = 0
+        self._stop_timer()
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Say it as a problem, and hang up; only hang up where that would fall into another answer."""
+        cycle = cast("Any", self.cycle)  # None until the first request, whatever it declares
+        if cycle is not None and cycle.response_started and (self._in_message or not cycle.response_complete):
+            self.transport.close()
+            return
+        body = json.dumps({"type": "urn:interlock:bad-request", "title": "Bad Request", "status": 400, "detail": msg})
+        headers = {b"content-type": b"application/problem+json", b"cache-control": b"no-store", **ALWAYS}
+        headers |= {b"content-length": str(len(body)).encode(), b"connection": b"close"}
+        lines = [b"HTTP/1.1 400 Bad Request", *(name + b": " + value for name, value in headers.items()), b"", b""]
+        self.transport.write(b"\r\n".join(lines) + body.encode())
+        self.transport.close()
 
     def shutdown(self) -> None:
         """Called for each connection when the server begins to stop."""
@@ -85,12 +121,12 @@ class BoundedHttp(HttpToolsProtocol):
             close_streams(app)
         super().shutdown()
 
-    def _await_head(self) -> None:
-        self._head = 0
-        self._timer = self.loop.call_later(HEAD_WITHIN, self._too_slow)
+    def _begin(self, seconds: float) -> None:
+        self._stop_timer()
+        self._received = 0
+        self._timer = self.loop.call_later(seconds, self._too_slow)
 
-    def _head_is_here(self) -> None:
-        self._head = 0
+    def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
