@@ -8,9 +8,10 @@ from typing import Annotated, Final
 from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.params import HeaderParameter, QueryParameter
-from litestar.types import ASGIApp
+from litestar.types import ASGIApp, Receive, Scope, Send
 
-from api.auth import UserRequest, require_user
+from api.at_once import JSON, Headers, at_once, reply
+from api.auth import User, UserRequest, require_user
 from api.headers import PICTURE_POLICY
 from api.routes.docs import ENTRY, USER, USER_STATE, answers, refuses
 from api.routes.shapes import UserStateAnswer
@@ -20,8 +21,9 @@ from engine.config import Config
 from engine.interlock import HistoryPage, Interlock
 
 MAX_SEQ: Final = 2**63 - 1
-_ETAGS: Final = re.compile(r'(?:W/)?("[^"]*")')
+_ETAGS: Final = re.compile(rb'(?:W/)?("[^"]*")')
 _PRIVATE: Final = {"Cache-Control": "private, no-cache", "Vary": "Authorization"}
+_PRIVATE_RAW: Final = [(name.lower().encode(), value.encode()) for name, value in _PRIVATE.items()]
 
 IfNoneMatch = Annotated[str | None, HeaderParameter(name="If-None-Match", description='An `ETag` seen before: `"7"`.')]
 Limit = Annotated[int, QueryParameter(ge=1, le=100, description="At most so many entries.")]
@@ -30,9 +32,28 @@ After = Annotated[
 ]
 
 
+async def _read(scope: Scope, _: Receive, send: Send) -> None:
+    """Answer with the state as it is stored, or with 304 to somebody who has this version."""
+    user: User = scope["user"]
+    shown = await scope["litestar_app"].state.interlock.state(user.id)
+    etag = b'"%d"' % shown.version
+    headers: Headers = [*_PRIVATE_RAW, (b"etag", etag)]
+    seen = [value for name, value in scope["headers"] if name == b"if-none-match"]
+    if seen and _matches(b",".join(seen), etag):
+        await reply(send, 304, headers, b"")
+    else:
+        await reply(send, 200, [JSON, *headers], shown.body)
+
+
+def _matches(if_none_match: bytes, etag: bytes) -> bool:
+    """Compare weakly, as RFC 9110 asks of If-None-Match."""
+    return if_none_match == etag or if_none_match.strip() == b"*" or etag in _ETAGS.findall(if_none_match)
+
+
 @get(
     "/subscription",
     guards=[require_user],
+    middleware=[at_once(_read)],
     operation_id="readSubscription",
     tags=["subscription"],
     security=USER,
@@ -41,20 +62,8 @@ After = Annotated[
     | answers(304, None, "It is what you have: the `If-None-Match` names its version.")
     | refuses(400, 401, 503),
 )
-async def read_subscription(
-    request: UserRequest, interlock: NamedDependency[Interlock], if_none_match: IfNoneMatch = None
-) -> Response[bytes]:
+async def read_subscription(if_none_match: IfNoneMatch = None) -> None:
     """Read the user's subscription: state, access and until when, plan, and what they can do next."""
-    shown = await interlock.state(request.user.id)
-    headers = _PRIVATE | {"ETag": f'"{shown.version}"'}
-    if if_none_match is not None and _matches(if_none_match, headers["ETag"]):
-        return Response(b"", status_code=304, headers=headers)
-    return Response(shown.body, media_type="application/json", headers=headers)
-
-
-def _matches(if_none_match: str, etag: str) -> bool:
-    """Compare weakly, as RFC 9110 asks of If-None-Match."""
-    return if_none_match.strip() == "*" or etag in _ETAGS.findall(if_none_match)
 
 
 @get(

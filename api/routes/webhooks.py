@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from typing import Final
 
 import msgspec
-from litestar import Request, Response, post
-from litestar.di import NamedDependency
+from litestar import post
+from litestar.exceptions import ClientException
+from litestar.exceptions.http_exceptions import RequestEntityTooLarge
+from litestar.types import Receive, Scope, Send
 
+from api.at_once import JSON, at_once, reply
 from api.limits import Admission
 from api.problems import ApiError
 from api.routes.docs import STRIPE, EventOperation, answers, refuses
@@ -24,10 +27,58 @@ MAX_BYTES_WAITING: Final = 128 * MAX_EVENT
 _encode: Final = msgspec.json.Encoder().encode
 
 
+async def _receive(scope: Scope, receive: Receive, send: Send) -> None:
+    """Take one event: its size is bounded before it is read, and so is what waits in this process."""
+    signature, announced = _signature_and_length(scope)
+    if announced is not None and announced > MAX_EVENT:
+        raise RequestEntityTooLarge
+    state = scope["litestar_app"].state
+    admission: Admission = state.admission
+    interlock: Interlock = state.interlock
+    with admission.admit(MAX_EVENT if announced is None else announced):
+        try:
+            async with asyncio.timeout(READ_WITHIN):
+                body = await _body(receive)
+        except TimeoutError:
+            raise ApiError(408, "too-slow", "The body did not arrive in time.") from None
+        receipt = await interlock.receive(body, signature)
+    await reply(send, 200, [JSON], _encode(receipt))
+
+
+def _signature_and_length(scope: Scope) -> tuple[bytes | None, int | None]:
+    """Return the one Stripe-Signature header as bytes (two of them prove nothing), and the size that is announced."""
+    signatures: list[bytes] = []
+    announced: int | None = None
+    for name, value in scope["headers"]:
+        if name == b"stripe-signature":
+            signatures.append(value)
+        elif name == b"content-length":
+            if not value.isdigit():
+                raise ClientException
+            announced = int(value[:20])
+    return signatures[0] if len(signatures) == 1 else None, announced
+
+
+async def _body(receive: Receive) -> bytes:
+    """Read the body's exact bytes: they are what is signed."""
+    pieces: list[bytes] = []
+    size, more = 0, True
+    while more:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise ApiError(400, "bad-request", "The request ended too early.")
+        pieces.append(message["body"])
+        size += len(message["body"])
+        if size > MAX_EVENT:
+            raise RequestEntityTooLarge
+        more = message["more_body"]
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
 @post(
     "/webhooks/stripe",
+    middleware=[at_once(_receive)],
     status_code=200,
-    request_max_body_size=MAX_EVENT,
     operation_class=EventOperation,
     operation_id="receiveStripeEvent",
     tags=["webhooks"],
@@ -36,23 +87,5 @@ _encode: Final = msgspec.json.Encoder().encode
     responses=answers(200, WebhookAnswer, "The event is durable.", example={"id": "evt_1", "outcome": "applied"})
     | refuses(400, 408, 413, 503),
 )
-async def receive_event(
-    request: Request[Any, Any, Any], interlock: NamedDependency[Interlock], admission: NamedDependency[Admission]
-) -> Response[bytes]:
+async def receive_event() -> None:
     """Answer 200 once the event is durable, with what came of it.  The body's exact bytes are what is signed."""
-    announced = request.content_length
-    size = MAX_EVENT if announced is None else max(0, min(announced, MAX_EVENT))
-    with admission.admit(size):
-        try:
-            async with asyncio.timeout(READ_WITHIN):
-                body = await request.body()
-        except TimeoutError:
-            raise ApiError(408, "too-slow", "The body did not arrive in time.") from None
-        receipt = await interlock.receive(body, _signature(request))
-    return Response(_encode(receipt), media_type="application/json")
-
-
-def _signature(request: Request[Any, Any, Any]) -> bytes | None:
-    """Return the one Stripe-Signature header as bytes; two of them prove nothing."""
-    values = [value for name, value in request.scope["headers"] if name == b"stripe-signature"]
-    return values[0] if len(values) == 1 else None
