@@ -98,4 +98,8 @@ class StrictBody(MsgspecDTO[T], Generic[T]):
     def create_openapi_schema(
         cls, field_definition: FieldDefinition, handler_id: str, schema_creator: Any
     ) -> Reference | Schema:
-        return schema_creator.for_field_definition(field_definition)
+        """Say what is so: a member that is not known is refused."""
+        schema = schema_creator.for_field_definition(field_definition)
+        if isinstance(schema, Reference):
+            schema_creator.schema_registry.from_reference(schema).schema.additional_properties = False
+        return schema
