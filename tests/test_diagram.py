@@ -17,8 +17,8 @@ import pytest
 
 from engine import diagram, guards
 from engine.access import access
-from engine.diagram_layout import EXIT, FRAME, HEIGHT, PLACES, ROUTES, START_LABEL, WIDTH, Box, route_of, text_width
-from engine.diagram_reading import ARROWS, FROM_THE_FRAME, RULES, Standing, standing
+from engine.diagram.layout import EXIT, FRAME, HEIGHT, PLACES, ROUTES, START_LABEL, WIDTH, Box, route_of, text_width
+from engine.diagram.reading import ARROWS, FROM_THE_FRAME, RULES, Standing, standing
 from engine.plans import AccessPolicy
 from engine.states import ENDED, LIVING, Facts, State, Subscription
 from engine.table import TRANSITIONS
