@@ -75,6 +75,7 @@ class _Envelope(Struct):
     created: object = 0
     livemode: object = None
     account: object = None
+    context: object = None
     data: Raw = Raw(b"null")
 
 
@@ -129,10 +130,17 @@ def read(body: bytes) -> Event:
         type=envelope.type,
         created=created if isinstance(created, int) and 0 <= created < 2**53 else 0,
         livemode=envelope.livemode if isinstance(envelope.livemode, bool) else None,
-        account=str(envelope.account)[:255] if envelope.account else None,
+        account=_other_account(envelope.account) or _other_account(envelope.context),
     )
     reader = _READERS.get(envelope.type)
     return event if reader is None else _read_data(event, reader, envelope.data)
+
+
+def _other_account(value: object) -> str | None:
+    """Whom Connect's `account`, or an organisation's `context`, names; an event of another account is not ours."""
+    if not value:
+        return None
+    return value[:255] if isinstance(value, str) else "?"
 
 
 def _read_data(event: Event, reader: Reader, raw: Raw) -> Event:
