@@ -229,7 +229,7 @@ def _alone(work: Work[Outcome]) -> Work[Outcome]:
 
 def _claim() -> Work[Outcome]:
     questions = yield from claim(LATER, 1)
-    assert [question.subscription_id for question in questions] == [SUB]
+    assert [(question.subscription_id, question.evidence) for question in questions] == [(SUB, EVIDENCE)]
     return Outcome.PENDING
 
 

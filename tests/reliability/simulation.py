@@ -194,6 +194,8 @@ class Simulation:
         self._versions: dict[str, int] = {}
         self._sending: set[int] = set()
         self._process: Process | None = None
+        self._failure: Broken | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         chances = {"drop": plan.lost, "duplicate": plan.replayed, "delay": plan.delayed / 3, "reorder": plan.delayed}
         self.stripe.world.outbox.set_mischief({**chances, "twin": plan.twins, "seed": plan.seed})
 
@@ -307,7 +309,7 @@ class Simulation:
 
     async def _main(self) -> None:
         loop = asyncio.get_running_loop()
-        network = loop.create_task(self._network())
+        self._tasks.append(loop.create_task(self._network()))
         self.start()
         for happening in self.plan.happenings:
             await asyncio.sleep(max(0.0, happening.at - loop.time()))
@@ -315,11 +317,11 @@ class Simulation:
         await asyncio.sleep(2)
         self.rough = False
         self.tell("the world is calm")
-        await self._settled(network)
+        await self._settled()
         assert self._process is not None
         await self._process.reconciler.sweep()
         self.tell("swept")
-        await self._settled(network)
+        await self._settled()
         self._process.kill()
         self._check_end()
 
@@ -342,12 +344,12 @@ class Simulation:
         with suppress(InterlockError):
             await process.reconciler.sweep()
 
-    async def _settled(self, network: asyncio.Task[None]) -> None:
+    async def _settled(self) -> None:
         """Wait until nothing is under way; everything must be settled within two virtual minutes."""
         outbox = self.stripe.world.outbox
         for _ in range(240):
-            if network.done():
-                network.result()
+            if self._failure is not None:
+                raise self._failure
             outbox.hurry(self.clock())
             await asyncio.sleep(QUIET)
             alive = self._process is not None and self._process.alive
@@ -386,15 +388,22 @@ class Simulation:
         random.seed(self.plan.seed)  # the asker spreads its pauses with the module's own generator
         try:
             with _silent():
-                run(self._main())
-        except Broken:
-            raise
+                run(self._main(), self._heard)
         except Exception as error:
-            raise Broken(f"{type(error).__name__}: {error}", self.trace) from error
+            self._heard(error)
         finally:
             random.setstate(global_state)
             self.database.close()
+        if self._failure is not None:
+            raise self._failure
         return self.trace
+
+    def _heard(self, error: BaseException) -> None:
+        """Keep the first error of any task that is not the weather; the engine's tasks may not tell of theirs."""
+        if isinstance(error, InterlockError) or self._failure is not None:
+            return
+        said = f"{type(error).__name__}: {error}"
+        self._failure = error if isinstance(error, Broken) else Broken(said, list(self.trace))
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -33,9 +33,21 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self._leap.now
 
 
-def run(main: Coroutine[Any, Any, T]) -> T:
-    """Run to the end in virtual time."""
+def run(main: Coroutine[Any, Any, T], on_error: Callable[[BaseException], None]) -> T:
+    """Run to the end in virtual time; `on_error` hears how any task ended that did not end well."""
+
+    def heard(task: asyncio.Future[Any]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            on_error(error)
+
+    def begin(loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> asyncio.Task[Any]:
+        task: asyncio.Task[Any] = asyncio.Task(work, loop=loop, **options)
+        task.add_done_callback(heard)
+        return task
+
     loop = VirtualLoop()
+    loop.set_task_factory(begin)
     try:
         return loop.run_until_complete(main)
     finally:
