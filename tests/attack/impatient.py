@@ -1,0 +1,33 @@
+"""Starts `interlock` with less patience than it has, or less room, and lets it log all that it ever could.
+
+    python -m tests.attack.impatient '{"patience": 1.0}' serve --port 8000
+
+The same code runs; only the bounds that a test would have to wait for are nearer.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from api import cli, jwks, server
+from api.routes import billing, webhooks
+
+if __name__ == "__main__":
+    told: dict[str, Any] = json.loads(sys.argv.pop(1))
+    server.LOGGING["root"]["level"] = "DEBUG"
+    server.LOGGING["loggers"]["uvicorn"]["level"] = "DEBUG"
+    bounds = {
+        "head": (server, "HEAD_WITHIN"),
+        "message": (server, "MESSAGE_WITHIN"),
+        "body": (webhooks, "READ_WITHIN"),
+        "waiting": (webhooks, "MAX_WAITING"),
+        "connections": (server, "MAX_CONNECTIONS"),
+        "refetch": (jwks, "RETRY_AFTER"),
+        "burst": (billing, "BURST"),
+    }
+    for name, value in told.items():
+        module, constant = bounds[name]
+        setattr(module, constant, value)
+    cli.main()

@@ -1,0 +1,160 @@
+"""What is attacked: `interlock serve` as a process of its own, logging at DEBUG, on a socket, with a database to look into."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from tests.attack.hose import Answer, Line, ask, webhook
+from tests.conftest import ADMIN_TOKEN, ROOT, environment, free_port, make_token, process_environment, sign
+
+Obj = dict[str, Any]
+PYTHON: Final = [sys.executable, "-W", "error", "-W", "ignore:Use 'content=:DeprecationWarning"]
+"""Every warning is an error, but for the one that stripe's SDK calls forth in httpx at each POST."""
+STARTS_WITHIN: Final = 60.0
+
+
+class Victim:
+    """One running service."""
+
+    def __init__(self, folder: Path, *, bounds: Obj | None = None, **changes: str | None) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.settings = environment(folder, **changes)
+        self.database = folder / "interlock.db"
+        self.port = free_port()
+        self._log = folder / "service.log"
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [*PYTHON, "-m", "tests.attack.impatient", json.dumps(bounds or {}), "serve", "--port", str(self.port)],
+                cwd=ROOT,
+                env=process_environment(self.settings),
+                stdout=log,
+                stderr=log,
+            )
+
+    def await_ready(self) -> Victim:
+        until = time.monotonic() + STARTS_WITHIN
+        while True:
+            try:
+                if self.get("/health/ready").status == 200:
+                    return self
+            except OSError:
+                pass
+            assert self._process.poll() is None, f"it died while it started: {self.said()[-2000:]}"
+            assert time.monotonic() < until, f"it does not start: {self.said()[-2000:]}"
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """End it as an operator would."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(20)
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait(20)
+
+    # -- what is asked of it ------------------------------------------------------------------------------
+
+    def line(self, wait: float = 30) -> Line:
+        """Open a connection."""
+        return Line(self.port, wait)
+
+    def request(self, method: str, path: str, *headers: str | bytes, body: bytes | None = None) -> Answer:
+        """Ask once, on a connection of its own."""
+        with self.line() as line:
+            line.send(ask(method, path, *headers, body=body))
+            return line.answer()
+
+    def get(self, path: str, user: str | None = None, *headers: str | bytes) -> Answer:
+        return self.request("GET", path, *bearer(user), *headers)
+
+    def post(self, path: str, user: str | None, body: Any, *headers: str | bytes) -> Answer:
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return self.request("POST", path, *bearer(user), *headers, body=raw)
+
+    def deliver(self, event: Obj | bytes, signature: str | bytes | None = None) -> Answer:
+        """Deliver an event as Stripe would."""
+        body = event if isinstance(event, bytes) else json.dumps(event).encode()
+        with self.line() as line:
+            line.send(webhook(body, signature or sign(body)))
+            return line.answer()
+
+    def state(self, user: str) -> Obj:
+        answer = self.get("/subscription", user)
+        assert answer.status == 200, answer
+        return answer.json()
+
+    def figure(self, name: str) -> float:
+        """Read one figure of `/metrics`."""
+        text = self.request("GET", "/metrics", f"Authorization: Bearer {ADMIN_TOKEN}").body.decode()
+        return float(dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))[name])
+
+    # -- what is seen of it -------------------------------------------------------------------------------
+
+    def said(self) -> str:
+        """All that it wrote on stdout and stderr."""
+        return self._log.read_text("utf-8", "replace")
+
+    def errors(self) -> list[str]:
+        """The lines that tell of a fault of its own."""
+        words = (" ERROR ", " CRITICAL ", "Traceback")
+        return [line for line in self.said().splitlines() if any(word in line for word in words)]
+
+    def memory(self) -> int:
+        """Its resident memory in MiB."""
+        status = Path(f"/proc/{self._process.pid}/status").read_text("utf-8")
+        return int(status.partition("VmRSS:")[2].split()[0]) // 1024
+
+    def query(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+        """Look into its database, from outside."""
+        with contextlib.closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as connection:
+            return connection.execute(sql, values).fetchall()
+
+    def rows(self) -> dict[str, int]:
+        """How many rows each table has; the tables that hold none of what came from outside are left out."""
+        tables = "customer subscription bill users event decision ask checkout".split()
+        return {table: self.query(f"SELECT count(*) FROM {table}")[0][0] for table in tables}
+
+    def on_disk(self) -> Iterator[bytes]:
+        """Yield all that its files hold, and what the stored payloads say once they are unpacked."""
+        for file in self.database.parent.glob("interlock.db*"):
+            yield file.read_bytes()
+        for (payload,) in self.query("SELECT payload FROM event WHERE payload IS NOT NULL"):
+            yield zlib.decompress(payload)
+
+
+def bearer(user: str | None) -> tuple[str, ...]:
+    """Return the header of a user's token; of nobody, none."""
+    return () if user is None else (f"Authorization: Bearer {make_token(user)}",)
+
+
+def fresh(prefix: str) -> str:
+    """Return a name that nothing else has."""
+    return f"{prefix}_{os.urandom(6).hex()}"
+
+
+def closed_by_the_server(connection: socket.socket, within: float) -> bool:
+    """Whether the other side hangs up in time, whatever it says before."""
+    connection.settimeout(0.2)
+    until = time.monotonic() + within
+    while time.monotonic() < until:
+        try:
+            if not connection.recv(65536):
+                return True
+        except TimeoutError:
+            continue
+        except OSError:
+            return True
+    return False
