@@ -11,7 +11,7 @@ import asyncio
 import email.utils
 import time
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar, cast
 
 import msgspec
 import stripe
@@ -39,6 +39,15 @@ class Answer(NamedTuple):
     date: int
 
 
+class _Http(stripe.HTTPXClient):
+    """The SDK's HTTP client, without its use of httpx that is deprecated there: a form written out is content."""
+
+    def _get_request_args_kwargs(self, method: str, url: str, headers: Mapping[str, str], post_data: Any) -> Any:
+        where, how = cast("Any", super())._get_request_args_kwargs(method, url, headers, post_data)
+        form = how.pop("data")
+        return where, how | ({"content": form} if form else {})
+
+
 class StripeClient:
     """Calls Stripe's API with one key; one try takes `call_seconds` at most, a call with its tries `whole_seconds`."""
 
@@ -47,7 +56,7 @@ class StripeClient:
     ) -> None:
         stripe.enable_telemetry = False
         self._whole_seconds = whole_seconds
-        self._http = stripe.HTTPXClient(timeout=call_seconds)
+        self._http = _Http(timeout=call_seconds)
         self._client = stripe.StripeClient(
             key,
             base_addresses={"api": base} if base else {},
