@@ -309,15 +309,15 @@ class Interlock:
     async def _learn_prices(self) -> None:
         """Ask Stripe what the plans cost; again soon while it can't be reached, now and then once it could."""
         while True:
-            try:
-                for key, plan in self._config.catalogue.plans.items():
+            unknown = False
+            for key, plan in self._config.catalogue.plans.items():
+                try:
                     price_id = await self._checkout.price_id(plan)
                     self._prices[key] = decoded((await self._stripe.get(f"prices/{price_id}")).body, _Price)
-            except InterlockError as error:
-                log.warning("the prices of the plans are not known yet: %s", error)
-                await asyncio.sleep(15)
-            else:
-                await asyncio.sleep(3600)
+                except InterlockError as error:
+                    log.warning("the price of the plan %r is not known yet: %s", key, error)
+                    unknown = True
+            await asyncio.sleep(15 if unknown else 3600)
 
 
 async def _for_ever(name: str, run: Callable[[], Awaitable[None]]) -> None:
