@@ -20,7 +20,7 @@ from engine.config import Config
 from engine.errors import BadEvent, InterlockError, StripeRefused
 from engine.inbox import Inbox
 from engine.owners import note_checkout
-from engine.states import Facts, Outcome
+from engine.states import ENDED, Facts, Outcome
 from engine.store import Row, Store, Work
 from engine.stripe_client import StripeClient, decoded
 from engine.truth import Truth
@@ -225,6 +225,8 @@ class Reconciler:
         stranger = stored is None and not strangers and facts.user_id is None
         if stranger and not await self._store.read(lambda: _known_customer(facts.customer_id)):
             return []
+        if stored is not None and stored.status == facts.status and stored.status in ENDED:
+            return []  # after the end the last known facts stay
         found = differences(row[1] if row else None, stored, facts)
         return await self._repair(facts.subscription_id, found, dry_run) if found else []
 
