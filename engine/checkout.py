@@ -63,6 +63,11 @@ class _Url(Struct):
     url: str
 
 
+class _Promotion(Struct):
+    id: wire.Id
+    active: bool
+
+
 class _Listed(Struct):
     data: list[wire.Ref]
 
@@ -240,7 +245,10 @@ class Checkout:
                 answer = await self._stripe.get(f"promotion_codes/{_segment(promotion_code)}")
             except StripeRefused as error:
                 raise UnknownPromotionCode("there is no such promotion code") from error
-            return {"promotion_code": decoded(answer.body, wire.Ref).id}
+            promotion = decoded(answer.body, _Promotion)
+            if not promotion.active:
+                raise UnknownPromotionCode("this promotion code is no longer active")
+            return {"promotion_code": promotion.id}
         answer = await self._stripe.get("promotion_codes", code=promotion_code, active=True, limit=1)
         found = decoded(answer.body, _Listed).data
         if not found:
