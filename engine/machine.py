@@ -43,7 +43,10 @@ class _Attempt:
 
 
 class _NotingTransition(CompiledTransition):
-    """Notes the name of the first guard that says no."""
+    """Notes the name of the first guard that says no.  No state has callbacks, so a change of it is its name."""
+
+    def _change_state(self, event_data: EventData) -> None:
+        cast("_Attempt", event_data.model).state = self.dest
 
     def _eval_conditions(self, event_data: EventData) -> bool:
         attempt = cast("_Attempt", event_data.model)
@@ -85,9 +88,12 @@ def _compile() -> tuple[Machine, dict[tuple[State, State], tuple[tuple[str, str]
 _MACHINE, _WAYS = _compile()
 
 
+_TRIGGERS = {state: frozenset(row.trigger for row in TRANSITIONS if row.source is state) for state in State}
+
+
 def triggers_from(state: State) -> frozenset[str]:
     """The names of the triggers that the table has for a state."""
-    return frozenset(row.trigger for row in TRANSITIONS if row.source is state)
+    return _TRIGGERS[state]
 
 
 def decide(known: Subscription, evidence: Evidence, facts: Facts | None) -> Decision:
@@ -163,8 +169,8 @@ def _keep(known: Subscription, evidence: Evidence, outcome: Outcome) -> Decision
 
 
 def _ask(known: Subscription, evidence: Evidence, guard: str | None) -> Decision:
-    counted = known if evidence.kind is Kind.ANSWER else _counted(known)
-    return Decision(outcome=Outcome.PENDING, guard=guard, before=known.state, after=counted)
+    after = known if evidence.kind is Kind.ANSWER else counted(known)
+    return Decision(outcome=Outcome.PENDING, guard=guard, before=known.state, after=after)
 
 
 def _unknown_status(known: Subscription, evidence: Evidence, facts: Facts) -> Decision:
@@ -172,9 +178,10 @@ def _unknown_status(known: Subscription, evidence: Evidence, facts: Facts) -> De
     guard = guards.status_known.__name__
     if evidence.kind is not Kind.ANSWER:
         return _ask(known, evidence, guard)
-    after = msgspec.structs.replace(_counted(known), unknown_status=facts.status)
+    after = msgspec.structs.replace(counted(known), unknown_status=facts.status)
     return Decision(outcome=Outcome.REFUSED, guard=guard, before=known.state, after=after)
 
 
-def _counted(known: Subscription) -> Subscription:
+def counted(known: Subscription) -> Subscription:
+    """Count a word about a subscription, whatever it said: an answer of Stripe's that is under way is older."""
     return msgspec.structs.replace(known, evidence=known.evidence + 1)

@@ -7,6 +7,7 @@ checkout made that customer for.  All of these may become known late, or change;
 from __future__ import annotations
 
 from engine import view
+from engine.machine import counted
 from engine.rows import Moment, load, put, subscription_from
 from engine.states import Facts, State, Subscription
 from engine.store import Work
@@ -38,10 +39,12 @@ def note_customer(report: CustomerReport, at: int, moment: Moment, *, authoritat
     """Keep what is said of a customer, and give its subscriptions to the user it names.  Returns whether it is new.
 
     Late words do not undo later ones; a tie is settled by Stripe's own answer about any of its subscriptions.
+    That it was deleted is its end, and needs no order.
     """
     rows = yield "customer_get", (report.customer_id,)
     user_id, checkout_user_id, as_of, deleted = rows[0] if rows else (None, None, -1, 0)
-    if deleted or (at < as_of and not authoritative) or (at == as_of and user_id and not authoritative):
+    late = at < as_of or (at == as_of and user_id is not None and not authoritative)
+    if deleted or (late and not report.deleted):
         return False
     named = report.user_id if not report.deleted else user_id
     gone = int(bool(deleted) or report.deleted)
@@ -82,7 +85,7 @@ def _relink(customer_id: str, moment: Moment) -> Work[None]:
         facts = held.known.facts
         if facts is None or facts.user_id is not None or owner is None or held.user_id == owner:
             continue
-        yield put(held.known, owner)
+        yield put(counted(held.known), owner)  # an answer under way may not know of it
         if held.user_id is None:
             yield from adopt(row[0], owner)
         else:
