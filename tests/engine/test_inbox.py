@@ -426,6 +426,24 @@ async def test_a_late_customer_event_does_not_undo_a_later_one(desk: Desk) -> No
     await linked(desk)
 
 
+async def test_an_answer_that_a_customers_event_overtook_is_not_committed(desk: Desk) -> None:
+    """The fence holds for whose it is, too: an older read never moves a subscription back to the user before."""
+    await desk.take(event("customer.created", customer(user="u_2")), event(CREATED, UNLINKED.json()))
+    asked_at = (await desk.known()).evidence
+    await desk.take(event("customer.updated", customer(user="u_1"), created=T0 + 9))
+    assert await desk.answer(UNLINKED, at=T0 + 9, asked_at=asked_at, customer_user="u_2") is Outcome.PENDING
+    assert (await desk.state("u_1"))["state"] == "active"
+
+
+async def test_a_customer_deleted_within_the_second_is_deleted(desk: Desk) -> None:
+    """Seconds tie: that a customer is gone is its end, and needs no order."""
+    await desk.take(event("customer.deleted", customer(), created=T0))
+    await desk.take(event("customer.created", customer("cus_2", user="u_1"), created=T0))
+    assert "portal" in (await desk.state())["available_actions"]
+    await desk.take(event("customer.deleted", customer("cus_2", user="u_1"), created=T0))
+    assert (await desk.state())["available_actions"] == ["checkout"]
+
+
 async def test_a_moved_customer_is_no_longer_the_first_users_portal(desk: Desk) -> None:
     """Whoever had a customer that is another's now is not let into its portal, nor told so."""
     await desk.take(event("customer.created", customer(user="u_1")))
