@@ -28,7 +28,8 @@ _PRIVATE_RAW: Final = [(name.lower().encode(), value.encode()) for name, value i
 IfNoneMatch = Annotated[str | None, HeaderParameter(name="If-None-Match", description='An `ETag` seen before: `"7"`.')]
 Limit = Annotated[int, QueryParameter(ge=1, le=100, description="At most so many entries.")]
 After = Annotated[
-    int | None, QueryParameter(ge=0, le=MAX_SEQ, description="Go on after this `seq`: the last page's `next`.")
+    # gt -1, where ge 0 would be left out of the document
+    int, QueryParameter(gt=-1, le=MAX_SEQ, description="Go on after this `seq`: the last page's `next`.")
 ]
 
 
@@ -102,7 +103,7 @@ async def stream_subscription(
     responses=answers(200, HistoryPage, "One page.", example={"items": [ENTRY], "next": 41}) | refuses(400, 401, 503),
 )
 async def read_history(
-    request: UserRequest, interlock: NamedDependency[Interlock], limit: Limit = 20, after: After = None
+    request: UserRequest, interlock: NamedDependency[Interlock], limit: Limit = 20, after: After = MAX_SEQ
 ) -> Response[HistoryPage]:
     """Read what each event did to the user's subscriptions, and which guard said no."""
     page = await interlock.history(request.user.id, limit=limit, after=after)

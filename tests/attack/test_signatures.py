@@ -143,7 +143,7 @@ def test_forged_signatures(start_victim: StartVictim, figure: Figure) -> None:
 
 
 def _proves(header: bytes, good: str) -> bool:
-    """Whether the pieces happen to be all of a right header: one time, the right one, and the right mark among others."""
+    """Whether the pieces happen to be a right header: the one right time, and the right mark among others."""
     parts = [part.strip().partition(b"=") for part in header.split(b",")]
     times = [value for name, _, value in parts if name == b"t"]
     marks = [value for name, _, value in parts if name == b"v1"]

@@ -1,4 +1,4 @@
-"""What is attacked: `interlock serve` as a process of its own, logging at DEBUG, on a socket, with a database to look into."""
+"""What is attacked: `interlock serve` as a process, logging at DEBUG, on a socket, with a database to look into."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ class Victim:
 
     def rows(self) -> dict[str, int]:
         """How many rows each table has; the tables that hold none of what came from outside are left out."""
-        tables = "customer subscription bill users event decision ask checkout".split()
+        tables = ["customer", "subscription", "bill", "users", "event", "decision", "ask", "checkout"]
         return {table: self.query(f"SELECT count(*) FROM {table}")[0][0] for table in tables}
 
     def on_disk(self) -> Iterator[bytes]:
