@@ -46,7 +46,7 @@ class _NotingTransition(CompiledTransition):
     """Notes the name of the first guard that says no.  No state has callbacks, so a change of it is its name."""
 
     def _change_state(self, event_data: EventData) -> None:
-        cast("_Attempt", event_data.model).state = self.dest
+        cast("_Attempt", event_data.model).state = cast("str", self.dest)
 
     def _eval_conditions(self, event_data: EventData) -> bool:
         attempt = cast("_Attempt", event_data.model)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 
@@ -31,13 +32,13 @@ class AccessPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     past_due_grace_days: Annotated[int, Meta(ge=0, le=365)] = 7
 
 
-class Catalogue(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Catalogue(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, dict=True):
     """All plans by key, and the access policy."""
 
     access: AccessPolicy = AccessPolicy()
     plans: dict[_Text, Plan] = {}
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Changes whenever anything in the catalogue does: what was drawn from another one is drawn anew."""
         return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()[:16]

@@ -20,7 +20,7 @@ def rfc3339(seconds: float | None) -> str | None:
     """Write a time as the API does: RFC 3339, UTC, whole seconds."""
     if seconds is None:
         return None
-    return datetime.fromtimestamp(min(int(seconds), _LAST), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.fromtimestamp(min(int(seconds), _LAST), UTC).isoformat().replace("+00:00", "Z")
 
 
 class AccessShown(Struct, frozen=True):
@@ -54,11 +54,6 @@ class UserState(Struct, frozen=True, kw_only=True):
     cancel_at: str | None
     collection_paused: bool
     available_actions: list[str]
-
-
-class _Dated(UserState, frozen=True, kw_only=True):
-    version: int
-    updated_at: str
 
 
 class Standing(Struct, frozen=True, kw_only=True):
@@ -108,8 +103,8 @@ def nobody(user_id: str, catalogue: Catalogue) -> UserState:
 
 def encode(shown: UserState, version: int, updated_at: float) -> bytes:
     """Return the JSON of a user's state."""
-    fields = {name: getattr(shown, name) for name in shown.__struct_fields__}
-    return msgspec.json.encode(_Dated(**fields, version=version, updated_at=rfc3339(updated_at) or ""))
+    undated = msgspec.json.encode(shown)[:-1]
+    return b'%b,"version":%d,"updated_at":"%b"}' % (undated, version, (rfc3339(updated_at) or "").encode())
 
 
 def _plan(facts: Facts, catalogue: Catalogue) -> PlanHeld | None:
