@@ -17,6 +17,7 @@ RETRY_DAYS = (1, 3, 5, 7, 9, 11, 13, 14)
 
 AFTER_PAID = {"incomplete": "active", "past_due": "active", "unpaid": "active"}
 AFTER_UNCOLLECTIBLE = {"past_due": "active"}
+PAUSED_BY_FAILURE = ("first_payment_failure", "final_payment_failure")
 AFTER_FAILED = {"active": "past_due", "trialing": "past_due", "past_due": "past_due"}
 # Invoices whose failure is retried by itself; the first one of a subscription never is.
 RETRIED = ("subscription_cycle", "subscription_update", "subscription", "manual", "subscription_threshold")
@@ -220,11 +221,18 @@ def _follow(w: Ledger, sub: Obj, invoice: Obj, table: dict[str, str]) -> None:
     newest = deciding_invoice(w, sub)
     if newest is not None and newest["id"] != invoice["id"]:
         return
+    if sub["status"] == "paused" and w.account["auto_resume"] and _paused_by_failure(sub):
+        come_back(w, sub)
+        return
     if sub["status"] in table:
         w.touch(sub)["status"] = table[sub["status"]]
         if sub["status"] == "active" and (sub["trial_end"] or 0) > w.now:
             sub["status"] = "trialing"
     w.emit("customer.subscription.updated", sub)
+
+
+def _paused_by_failure(sub: Obj) -> bool:
+    return str(sub["status_details"]["paused"]["subscription"]["type"]) in PAUSED_BY_FAILURE
 
 
 def failed(w: Ledger, invoice: Obj, outcome: str, manual: bool, charged: bool = True) -> str:
@@ -259,7 +267,7 @@ def _retried(invoice: Obj, sub: Obj | None) -> bool:
 
 def _next_try(w: Ledger, invoice: Obj, sub: Obj | None, note: Obj) -> int | None:
     tries = int(note["tries"])
-    if not _retried(invoice, sub) or tries >= len(RETRY_DAYS) or not w.account.get("retries", True):
+    if not _retried(invoice, sub) or tries >= len(RETRY_DAYS) or not w.account["retries"]:
         return None
     return int(note["first_failure"]) + RETRY_DAYS[tries] * DAY
 

@@ -22,6 +22,8 @@ ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 ID_LENGTH = {"cus_": 14, "prod_": 14, "cs_test_": 58, "sub_": 24, "in_": 24, "evt_": 24, "req_": 14}
 PAGE_DEFAULT, PAGE_MAX = 10, 100
 EVENTS_KEPT = 30 * 86_400
+# The account's settings of what follows failed payments; `auto_resume` ends the pause that one caused.
+ACCOUNT: Obj = {"retries": True, "retries_end": "cancel", "first_failure_pause": False, "auto_resume": False}
 
 
 class Ledger:
@@ -35,7 +37,7 @@ class Ledger:
         self.tables: dict[str, dict[str, Obj]] = {}
         self.notes: dict[str, Obj] = {}
         """What Stripe keeps to itself, by object id: card numbers, retry state, pending resumptions."""
-        self.account: Obj = {"retries_end": "cancel", "first_failure_pause": False}
+        self.account: Obj = dict(ACCOUNT)
         # of the running operation
         self.clock: str | None = None
         self.cause: Obj = {"id": None, "idempotency_key": None}
@@ -242,8 +244,9 @@ class Ledger:
 
     def load(self, state: Obj) -> None:
         """Take up what `dump` gave."""
-        for name in ("seed", "time", "counter", "tables", "notes", "account"):
+        for name in ("seed", "time", "counter", "tables", "notes"):
             setattr(self, name, state[name])
+        self.account |= state["account"]
 
 
 def paged(found: list[Obj], params: Obj, url: str) -> Obj:

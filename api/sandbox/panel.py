@@ -99,7 +99,7 @@ def set_account(w: Ledger, given: Obj) -> Obj:
         if given["retries_end"] not in collection.RETRIES_END:
             raise invalid(f"retries_end is one of {', '.join(collection.RETRIES_END)}.", "retries_end")
         w.account["retries_end"] = given["retries_end"]
-    for name in ("first_failure_pause", "retries"):
+    for name in ("first_failure_pause", "retries", "auto_resume"):
         if name in given:
             w.account[name] = bool(given[name])
     return w.account
