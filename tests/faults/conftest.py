@@ -25,6 +25,11 @@ def figure(record_property: Callable[[str, object], None]) -> Figure:
 
 
 @pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
 def stand_in() -> Iterator[StandIn]:
     """A stand-in Stripe of the test's own, which calls no webhook by itself."""
     running = StandIn()

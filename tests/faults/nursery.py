@@ -18,7 +18,11 @@ import traceback
 from pathlib import Path
 from typing import Any, Final, cast
 
+import msgspec
+
 from api import cli
+from api.app import create_app
+from api.settings import Settings
 from engine import truth
 from engine.store import sqlite
 from engine.stripe_client import StripeClient
@@ -123,6 +127,14 @@ def _live(birth: dict[str, Any]) -> None:
     signal.signal(signal.SIGUSR1, obey)
     signal.signal(signal.SIGUSR2, count)
     _wrap()
+    if birth["bounds"]:
+        call, whole = birth["bounds"]
+
+        def short(settings: Settings) -> Any:
+            config = settings.engine_config()
+            return create_app(settings, config=msgspec.structs.replace(config, call_seconds=call, whole_seconds=whole))
+
+        cli.__dict__["create_app"] = short
     cli.main(["serve", "--port", str(birth["port"])], standalone_mode=False)
 
 

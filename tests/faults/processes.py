@@ -169,10 +169,22 @@ def command(settings: dict[str, str], *arguments: str, seconds: float = 60) -> s
 
 
 class Life(Served):
-    """A service born in the nursery: the same command, in a forked process that can be told at which step to die."""
+    """A service born in the nursery: the same command, in a forked process that can be told at which step to die.
 
-    def __init__(self, nursery: Nursery, settings: dict[str, str], log: Path, *, port: int | None = None) -> None:
+    `bounds` are `Config.call_seconds` and `whole_seconds`, where they are not to be the product's.
+    """
+
+    def __init__(
+        self,
+        nursery: Nursery,
+        settings: dict[str, str],
+        log: Path,
+        *,
+        port: int | None = None,
+        bounds: tuple[float, float] | None = None,
+    ) -> None:
         super().__init__(settings, log, port=port)
+        self._bounds = bounds
         self._nursery = nursery
         self._ended: int | None = None
         self._orders = log.with_suffix(".orders")
@@ -185,6 +197,7 @@ class Life(Served):
             "log": str(self.log),
             "orders": str(self._orders),
             "tasks": str(self._tasks),
+            "bounds": self._bounds,
         }
         self._ended = None
         self.pid = self._nursery.ask({"do": "start"} | orders)

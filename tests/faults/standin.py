@@ -12,6 +12,7 @@ import json
 import socket
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote_plus
@@ -141,11 +142,11 @@ async def _whole(receive: Receive) -> bytes | None:
 class StandIn:
     """A running stand-in Stripe, and the test's own way to it."""
 
-    def __init__(self, webhook_url: str = "") -> None:
+    def __init__(self, webhook_url: str = "", *, more_plans: Iterable[Obj] = ()) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         app = create_sandbox(
-            public_url=self.url, plans=SOLD, webhook_url=webhook_url, webhook_secret=WEBHOOK_SECRET,
+            public_url=self.url, plans=[*SOLD, *more_plans], webhook_url=webhook_url, webhook_secret=WEBHOOK_SECRET,
             app_url="http://localhost:3000",
         )  # fmt: skip
         self.gate = Gate(app, app.state.sandbox)
