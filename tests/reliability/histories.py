@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from tests.reliability.bodies import MONTH, START, Obj, event, invoice, subscription
-from tests.reliability.explore import Story, event_id
+from tests.reliability.laboratory import Story, event_id
 
 LETTERS: Final[dict[str, dict[str, Any]]] = {
     "A": {"status": "active"},

@@ -36,8 +36,9 @@ from engine.work import Reading, answer, take
 from tests.reliability.bodies import MONTH, START, VERSIONS, customer, event, invoice, subscription
 from tests.reliability.cells import cells, known_in
 from tests.reliability.crowd import Crowd
-from tests.reliability.explore import Exploration, Laboratory
+from tests.reliability.explore import Exploration
 from tests.reliability.histories import histories, seconds, story
+from tests.reliability.laboratory import Laboratory
 from tests.reliability.lifecycles import LIFECYCLES
 from tests.reliability.lite import commit, connect, table
 
@@ -274,7 +275,8 @@ def what_is_acknowledged_is_committed() -> None:
 
 def a_sweep_heals_what_was_lost() -> None:
     """No webhook arrives at all; one sweep, and everything is as Stripe says."""
-    from tests.reliability.simulation import Happening, Plan, Simulation  # a second's import, for this judge alone
+    from tests.reliability.plans import Happening, Plan
+    from tests.reliability.simulation import Simulation  # a second's import, for this judge alone
 
     for seed in range(3):
         deeds = tuple(Happening(0.5 + at, "deed", at % 2, deed) for at, deed in enumerate((0, 0, 1, 2, 7)))

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 
 from msgspec.structs import replace
 
-from tests.reliability.simulation import Broken, Plan, Simulation
+from tests.reliability.plans import Broken, Plan
+from tests.reliability.simulation import Simulation
 
 CHANCES = ("faults", "lost", "replayed", "twins", "delayed")
 

@@ -32,8 +32,9 @@ from engine.rows import Moment
 from engine.states import Outcome
 from engine.store import Work
 from engine.work import take
-from tests.reliability.explore import NOW, Exploration, Laboratory, Story
+from tests.reliability.explore import Exploration
 from tests.reliability.histories import histories, seconds, story, with_bills
+from tests.reliability.laboratory import NOW, Laboratory, Story
 from tests.reliability.lite import commit, connect, table
 from tests.reliability.neighbours import NEIGHBOURS, in_place
 from tests.reliability.scale import NIGHTLY, Figure

@@ -117,8 +117,9 @@ def _told(world: World, lives: dict[str, str]) -> dict[str, list[bytes]]:
     """Return, by subscription, the events about it that we read, as their webhooks' bodies."""
     told: dict[str, list[bytes]] = {subscription_id: [] for subscription_id in lives.values()}
     for event in world.all("event"):
-        what = event["data"]["object"]
-        details = (what.get("parent") or {}).get("subscription_details") or {}
+        what: Obj = event["data"]["object"]
+        parent: Obj = what.get("parent") or {}
+        details: Obj = parent.get("subscription_details") or {}
         about = details.get("subscription") if what["object"] == "invoice" else what["id"]
         if event["type"] in EVENT_TYPES and about in told:
             told[about].append(json.dumps(event).encode())

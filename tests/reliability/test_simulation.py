@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tests.reliability.neighbours import NEIGHBOURS, in_place
+from tests.reliability.plans import Broken, plan_of
 from tests.reliability.scale import Figure, first_seed, size
 from tests.reliability.shrink import failure_of, shrink, story
-from tests.reliability.simulation import Broken, Simulation, plan_of
+from tests.reliability.simulation import Simulation
 
 
 def test_worlds_end_as_stripe_says(figure: Figure) -> None:
