@@ -39,14 +39,14 @@ def note_customer(report: CustomerReport, at: int, moment: Moment, *, authoritat
     """Keep what is said of a customer, and give its subscriptions to the user it names.  Returns whether it is new.
 
     Late words do not undo later ones; a tie is settled by Stripe's own answer about any of its subscriptions.
-    That it was deleted is its end, and needs no order.
+    That it was deleted is its end, and needs no order; it may be the first that is heard of whose it was.
     """
     rows = yield "customer_get", (report.customer_id,)
     user_id, checkout_user_id, as_of, deleted = rows[0] if rows else (None, None, -1, 0)
     late = at < as_of or (at == as_of and user_id is not None and not authoritative)
-    if deleted or (late and not report.deleted):
+    if (deleted and user_id is not None) or (not report.deleted and (deleted or late)):
         return False
-    named = report.user_id if not report.deleted else user_id
+    named = user_id or report.user_id if report.deleted else report.user_id
     gone = int(bool(deleted) or report.deleted)
     yield "customer_put", (report.customer_id, named, checkout_user_id, max(at, as_of), gone)
     if (named, gone) == (user_id, deleted):
