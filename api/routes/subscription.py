@@ -20,7 +20,7 @@ from engine import diagram
 from engine.config import Config
 from engine.interlock import HistoryPage, Interlock
 
-MAX_SEQ: Final = 2**63 - 1
+MAX_SEQ: Final = 2**53 - 1  # what JSON can say exactly
 _ETAGS: Final = re.compile(rb'(?:W/)?("[^"]*")')
 _PRIVATE: Final = {"Cache-Control": "private, no-cache", "Vary": "Authorization"}
 _PRIVATE_RAW: Final = [(name.lower().encode(), value.encode()) for name, value in _PRIVATE.items()]
