@@ -54,10 +54,13 @@ async def test_while_stripe_is_away_nothing_is_given_up(tmp_path: Path) -> None:
         await bench.fault("subscriptions/", status=503, times=10_000)
         late = [event(UPDATED, sub | {"status": "strange"}) for sub in subs]
         assert set(await bench.deliver(*late)) == {"pending"}
-        await asyncio.sleep(1)
+
+        async def failed() -> bool:
+            return (await bench.engine.metrics())["interlock_stripe_failures_total"] > 0
+
+        await eventually(failed, within=20.0)
         assert await bench.questions() == 12
-        failures = (await bench.engine.metrics())["interlock_stripe_failures_total"]
-        assert 0 < failures < 40, "an outage is not answered with a storm"
+        assert (await bench.engine.metrics())["interlock_stripe_questions_total"] < 30, "no storm while it is away"
         await bench.panel("faults", clear=True)
         await bench.settled(within=20.0)
         assert {(await bench.state(f"u_{number}"))["state"] for number in range(12)} == {"active"}
