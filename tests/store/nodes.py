@@ -1,0 +1,123 @@
+"""Real `interlock serve` processes that share a database, and a Stripe that answers their reads."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import AsyncGenerator, Sequence
+from email.utils import formatdate
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.conftest import COMMAND, ROOT, environment, free_port, make_token, process_environment, sign
+from tests.stripe_payloads import Life
+
+
+class Node:
+    """One `interlock serve`."""
+
+    def __init__(self, folder: Path, database_url: str, stripe_url: str) -> None:
+        folder.mkdir(exist_ok=True)
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._log = folder / "log"
+        self.refusals: list[str] = []
+        settings = environment(folder, DATABASE_URL=database_url, STRIPE_API_BASE=stripe_url)
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen([*COMMAND, "serve", "--port", str(self.port)], cwd=ROOT, stdout=log,
+                                             stderr=log, env=process_environment(settings))  # fmt: skip
+
+    async def ready(self, client: httpx.AsyncClient, status: int = 200) -> None:
+        """Wait until it answers readiness with a status."""
+        until = time.monotonic() + 60
+        while True:
+            with contextlib.suppress(httpx.HTTPError):
+                if (await client.get(f"{self.url}/health/ready")).status_code == status:
+                    return
+            assert self._process.poll() is None, f"it died: {self.said()}"
+            assert time.monotonic() < until, f"it does not come to {status}: {self.said()}"
+            await asyncio.sleep(0.1)
+
+    def kill(self) -> None:
+        """SIGKILL: as if its machine was gone."""
+        if self._process.poll() is None:
+            os.kill(self._process.pid, signal.SIGKILL)
+        self._process.wait(10)
+
+    def said(self) -> str:
+        """The end of what it wrote."""
+        return self._log.read_text("utf-8", "replace")[-2000:]
+
+    async def deliver(self, body: bytes) -> str | None:
+        """Deliver an event; returns its outcome, None where it was not acknowledged.
+
+        Spoken by hand: thousands of deliveries should weigh on the nodes, not on the test.
+        """
+        head = ("POST /webhooks/stripe HTTP/1.1\r\nHost: node\r\nContent-Type: application/json\r\n"
+                "Connection: close\r\n"
+                f"Stripe-Signature: {sign(body)}\r\nContent-Length: {len(body)}\r\n\r\n")  # fmt: skip
+        try:
+            reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        except OSError:
+            return None
+        try:
+            writer.write(head.encode() + body)
+            answer, _, told = (await reader.read()).partition(b"\r\n\r\n")
+        except OSError:
+            return None
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+        if answer[:12] == b"HTTP/1.1 200":
+            return json.loads(told)["outcome"]
+        self.refusals.append(told.decode())
+        return None
+
+    async def state(self, client: httpx.AsyncClient, user: str) -> dict[str, Any]:
+        """What a user sees here."""
+        answer = await client.get(f"{self.url}/subscription", headers=bearer(user))
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+
+def bearer(user: str) -> dict[str, str]:
+    """A user's token."""
+    return {"Authorization": f"Bearer {make_token(user)}"}
+
+
+@contextlib.asynccontextmanager
+async def stripe_of(lives: Sequence[Life]) -> AsyncGenerator[str]:
+    """Answer reads of subscriptions with what is so of these lives; yields the address."""
+    bodies = {life.sub.id: json.dumps(life.sub.json()).encode() for life in lives}
+
+    writers: list[asyncio.StreamWriter] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError), contextlib.closing(writer):
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                path = head.split(b" ", 2)[1].partition(b"?")[0].decode()
+                body = bodies.get(path.removeprefix("/v1/subscriptions/"))
+                status = b"200 OK" if body else b"404 Not Found"
+                body = body or b'{"error":{"type":"invalid_request_error","message":"no such object"}}'
+                head = b"HTTP/1.1 %b\r\nContent-Type: application/json\r\nDate: %b\r\nContent-Length: %d\r\n\r\n"
+                writer.write(head % (status, formatdate(usegmt=True).encode(), len(body)) + body)
+                await writer.drain()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+        for writer in writers:
+            writer.transport.abort()
+        await asyncio.sleep(0)

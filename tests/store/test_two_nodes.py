@@ -1,0 +1,157 @@
+"""Two `interlock serve` on one PostgreSQL: the same events at both, one killed, and Stripe's truth at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import Counter, deque
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import msgspec
+import pytest
+
+from engine.states import Facts
+from tests.store.conftest import Database
+from tests.store.life import Timeline
+from tests.store.nodes import Node, bearer, stripe_of
+from tests.stripe_payloads import T0, Life, Sub, body_of
+from tests.tools.postgres import temporary_server
+
+pytestmark = pytest.mark.anyio
+
+SUBSCRIPTIONS = 1_000
+SENDERS = 16
+
+
+def lives_of(count: int) -> list[Life]:
+    """Subscriptions of two or three events, many of them within one second, all at their ends."""
+    lives = [Life(Sub(id=f"sub_{n}", customer=f"cus_{n}", user=f"u_{n}", trial_end=T0 + 99)) for n in range(count)]
+    for n, life in enumerate(lives):
+        life.create()
+        life.update(T0 + n % 3, status=("past_due", "active", "unpaid")[n % 3], cancel_at=T0 + 10**8)
+        if n % 4 == 0:
+            life.end(T0 + n % 5)
+        for number, told in enumerate(life.told):
+            told["id"] = f"evt_{n}_{number}"
+    return lives
+
+
+async def test_two_nodes_end_at_the_truth_though_one_is_killed(postgres: Database, tmp_path: Path) -> None:
+    """1,000 subscriptions, random order, duplicates, both nodes at once, SIGKILL midway: nothing lost or doubled."""
+    rng = random.Random(20)
+    lives = lives_of(SUBSCRIPTIONS)
+    bodies = [body_of(told) for life in lives for told in life.told]
+    deliveries = bodies + rng.sample(bodies, len(bodies) // 4)
+    rng.shuffle(deliveries)
+    waiting, whole, outcomes = deque(deliveries), len(deliveries), Counter[str]()
+    async with stripe_of(lives) as stripe_url, httpx.AsyncClient(timeout=30, trust_env=False) as client:
+        left, other = (Node(tmp_path / name, postgres.url, stripe_url) for name in ("a", "b"))
+        nodes = [left, other]
+        try:
+            await asyncio.gather(*(node.ready(client) for node in nodes))
+
+            async def send() -> None:
+                while waiting:
+                    body = waiting.popleft()
+                    node = rng.choice(nodes)
+                    outcome = await node.deliver(body)
+                    if outcome is None:  # Stripe sends it again, later
+                        waiting.append(body)
+                        await asyncio.sleep(0.01)
+                    else:
+                        outcomes[outcome] += 1
+                    if len(waiting) < whole // 2 and other in nodes:
+                        nodes.remove(other)
+                        other.kill()
+
+            await asyncio.gather(*(send() for _ in range(SENDERS)))
+            await _settled(postgres, 30)
+            truth = Timeline(lives)
+            stored = dict(await postgres.look("SELECT subscription_id, facts FROM subscription"))
+            for life in lives:
+                assert msgspec.json.decode(stored[life.sub.id], type=Facts) == truth.facts(life.sub.id)
+            for life in rng.sample(lives, 25):
+                shown = await left.state(client, life.sub.user or "")
+                assert (shown["state"], shown["subscription_id"]) == (life.sub.status, life.sub.id)
+        finally:
+            for node in (left, other):
+                node.kill()
+    assert sum(outcomes.values()) == whole
+    deadlocks = await postgres.look("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
+    assert deadlocks == [(0,)], "units about one customer take turns, so they never wait in a circle"
+    assert await postgres.look("SELECT count(*) FROM event") == [(len(bodies),)]
+    twice = "SELECT event_id FROM decision WHERE outcome = 'applied' GROUP BY event_id HAVING count(*) > 1"
+    assert await postgres.look(twice) == []
+    untold = "SELECT count(*) FROM event e WHERE NOT EXISTS (SELECT 1 FROM decision d WHERE d.event_id = e.event_id)"
+    assert await postgres.look(untold) == [(0,)]
+
+
+async def _settled(database: Database, seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while True:
+        rows = await database.look("SELECT count(*) FROM ask")
+        rows += await database.look("SELECT count(*) FROM event WHERE outcome IN ('pending', 'unlinked')")
+        if rows == [(0,), (0,)]:
+            return
+        assert time.monotonic() < until, f"still open after {seconds} s: {rows}"
+        await asyncio.sleep(0.2)
+
+
+async def test_a_stream_on_one_node_shows_what_arrived_at_the_other(postgres: Database, tmp_path: Path) -> None:
+    """Whichever node a frontend's stream and Stripe's webhook come to, a change is seen within a second."""
+    (life,) = lives_of(1)
+    bodies = [body_of(told) for told in life.told]
+    async with stripe_of([life]) as stripe_url, httpx.AsyncClient(timeout=30, trust_env=False) as client:
+        nodes = [Node(tmp_path / name, postgres.url, stripe_url) for name in ("a", "b")]
+        try:
+            await asyncio.gather(*(node.ready(client) for node in nodes))
+            here, there = nodes
+            async with client.stream("GET", f"{here.url}/subscription/stream", headers=bearer("u_0")) as stream:
+                lines = stream.aiter_lines()
+                assert '"state":"none"' in await _next_data(lines)
+                await asyncio.sleep(0.3)
+                assert await there.deliver(bodies[0]) == "applied"
+                begun = time.monotonic()
+                assert '"state":"active"' in await asyncio.wait_for(_next_data(lines), 5)
+                assert time.monotonic() - begun < 1
+        finally:
+            for node in nodes:
+                node.kill()
+
+
+async def _next_data(lines: AsyncIterator[str]) -> str:
+    while not (line := await anext(lines)).startswith("data:"):
+        pass
+    return line
+
+
+async def test_a_node_answers_503_while_the_database_is_away_and_recovers(tmp_path: Path) -> None:
+    """A primary that restarts is a pause: refused at once, nothing lost, and nobody has to restart the service."""
+    lives = lives_of(40)
+    bodies = [body_of(told) for life in lives for told in life.told]
+    with temporary_server() as own:
+        postgres = Database("postgresql", own.url("postgres"))
+        async with stripe_of(lives) as stripe_url, httpx.AsyncClient(timeout=30, trust_env=False) as client:
+            node = Node(tmp_path / "a", postgres.url, stripe_url)
+            try:
+                await node.ready(client)
+                first = [await node.deliver(body) for body in bodies[:20]]
+                assert None not in first, (node.refusals, node.said())
+                await asyncio.to_thread(own.stop, "immediate")
+                begun = time.monotonic()
+                refused = await asyncio.gather(*(node.deliver(body) for body in bodies))
+                assert set(refused) == {None}
+                assert time.monotonic() - begun < 8
+                await node.ready(client, 503)
+                await asyncio.to_thread(own.start)
+                await node.ready(client)
+                again = await asyncio.gather(*(node.deliver(body) for body in bodies))
+                assert None not in again
+                assert again[: len(first)] == ["duplicate"] * len(first)
+                await _settled(postgres, 20)
+            finally:
+                node.kill()
+            assert await postgres.look("SELECT count(*) FROM event") == [(len(bodies),)]
