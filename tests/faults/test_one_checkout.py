@@ -80,7 +80,7 @@ def test_duplicates_at_once(tmp_path: Path, stand_in: StandIn, nursery: Nursery,
     figure(
         11,
         f"{RACES} races of {RACES // AT_ONCE} users: 1 session and 1 customer each; 200 from one user: "
-        f"{statuses[201]} × the same session, {statuses[429]} × 429; two plans mixed, 30 at once: 1 open session, 1 customer",
+        f"{statuses[201]} × the same session, {statuses[429]} × 429; two plans mixed, 30 at once: 1 open session",
     )
 
 

@@ -18,8 +18,8 @@ from tests.reliability.scale import Figure, first_seed, size
 
 MIB: Final = 1024 * 1024
 GROWTH: Final = 16 * MIB
-"""What a service may grow by after its warm-up.  SQLite's page caches (three connections of 2 MB), the sets of
-connections and prepared statements fill in that order of size; a leak of 200 bytes a request is over it within the hour."""
+"""What a service may grow by after its warm-up: SQLite's page caches (2 MB for each of three connections), connections
+and prepared statements still fill.  A leak of 200 bytes a request would be over it in an hour's load."""
 WARM_UP: Final = 0.4
 """The part of a life after which it counts as warm, at most a minute."""
 
@@ -146,6 +146,6 @@ def test_soak(tmp_path: Path, stand_in: StandIn, nursery: Nursery, figure: Figur
     figure(
         21,
         f"{time.monotonic() - begun:.0f} s, {kills} kills: {postman.sent:,} deliveries, {asked:,} reads, streams and "
-        f"checkouts; memory {growth / MIB:+.1f} MiB after warm-up (bound {GROWTH // MIB}), files, threads and tasks flat, "
+        f"checkouts; memory {growth / MIB:+.1f} MiB after warm-up (bound {GROWTH // MIB}); files, threads, tasks flat; "
         f"0 drift over {len(market.owner)} subscriptions",
     )

@@ -10,7 +10,7 @@ import sqlite3
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ Obj = dict[str, Any]
 
 
 @contextmanager
-def following(service: Served, user: str) -> Iterator[list[tuple[float, Obj]]]:
+def following(service: Served, user: str) -> Generator[list[tuple[float, Obj]]]:
     """Follow a user's stream; yields what it said so far, each with when."""
     heard: list[tuple[float, Obj]] = []
     client = httpx.Client(base_url=service.url, timeout=30, trust_env=False)
@@ -154,8 +154,9 @@ def test_kills_with_a_command_beside_the_service(
         usual = time.monotonic() - begun
         for number in range(kills):
             for _ in range(3):
-                unheard = market.grow()  # of the last one no event arrives: the command has to find it
+                market.grow()
                 market.change()
+            unheard = market.grow()  # no event of this one arrives: the command has to find it
             events = postman.shuffle(stand_in.news())
             lost = {f'"{sub_id}"' for sub_id, user in market.owner.items() if user == unheard}
             missing = {event["id"] for event in events if any(word in json.dumps(event) for word in lost)}
