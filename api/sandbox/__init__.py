@@ -19,9 +19,10 @@ What is there
       `invoice.subscription`, `discount.coupon`).
     - Form-encoded requests, pages, `expand[]`, idempotency keys (kept a day), error objects,
       `Request-Id`, `Date` by the sandbox's clock. Any key `sk_test_…` or `rk_test_…`.
-    - Customers, products, prices, coupons, promotion codes, payment methods and the test cards, setup and
-      payment intents, charges, subscriptions and their items, invoices, invoice items and payments,
-      Checkout in subscription mode, the customer portal, events, webhook endpoints, test clocks, meters.
+    - Customers, products, prices, coupons, promotion codes, payment methods, the test cards and test bank
+      accounts (`pm_usBankAccount_…`, heard of after four days), setup and payment intents, charges,
+      subscriptions and their items, invoices, invoice items and payments, Checkout in subscription mode, the
+      customer portal, events, webhook endpoints, test clocks, meters.
     - The lifecycle: trials and their ends, 23 h for the first payment, drafts for an hour, eight retries
       within two weeks and what the account does then, hard declines, pause and resume, planned ends,
       unpaid cycles, sent invoices, prorations of price and quantity, discounts, metered prices.
@@ -34,8 +35,8 @@ What is there
 What Stripe has beyond that is not there
     Checkout in payment or setup mode with a redirect of its own; subscription schedules, quotes, plans,
     payment links, credit notes, refunds, disputes, balances, customer credit, tax, Connect, thin (v2)
-    events, entitlements, search, tiers and packages in prices, several currencies of a price, ACH, SEPA
-    and all else that is not a card (so no `processing`), `invoice.upcoming`, `pending_if_incomplete`,
+    events, entitlements, search, tiers and packages in prices, several currencies of a price, SEPA
+    and all else that is neither a card nor a US bank account, `invoice.upcoming`, `pending_if_incomplete`,
     pause schedules, `billing_cycle_anchor_config`, e-mail and PDF. `add_invoice_items` takes prices only.
     An endpoint that fails on `invoice.created` does not delay the invoice. Mixed intervals renew item by
     item, which Stripe may group otherwise. A coupon for some months ends by months of 30.44 days.

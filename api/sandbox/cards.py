@@ -1,4 +1,4 @@
-"""Stripe's test cards: what each does when it is attached, and when it is charged. Data, no branches."""
+"""Stripe's test cards and bank accounts: what each does when attached, and when charged. Data, no branches."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 OK = "ok"
 AUTHENTICATE = "authenticate"
+PROCESSING = "processing"
 
 # decline code → (error code, message); the decline codes that Stripe never tries again are marked below
 DECLINES: dict[str, tuple[str, str]] = {
@@ -26,6 +27,10 @@ DECLINES: dict[str, tuple[str, str]] = {
     "authentication_failed": ("payment_intent_authentication_failure",
                               "We are unable to authenticate your payment method. Please choose a different "
                               "payment method and try again."),
+    "account_closed": ("account_closed", "The customer's bank account has been closed."),
+    "no_account": ("no_account", "The bank account could not be located."),
+    "debit_not_authorized": ("debit_not_authorized",
+                             "The customer has notified their bank that this payment was unauthorized."),
 }  # fmt: skip
 
 HARD_DECLINES = frozenset(
@@ -36,8 +41,9 @@ HARD_DECLINES = frozenset(
 
 
 class Card(NamedTuple):
-    """One test card. `setup`, `first` (customer present) and `later` (off session) are OK,
-    AUTHENTICATE, or a decline code; `authenticated` is what a passed 3-D Secure leads to."""
+    """One test card, or bank account. `setup`, `first` (customer present) and `later` (off session) are OK,
+    AUTHENTICATE, PROCESSING, or a decline code; `authenticated` is what a passed 3-D Secure leads to,
+    `settled` what a delayed payment comes to."""
 
     number: str
     brand: str
@@ -48,6 +54,8 @@ class Card(NamedTuple):
     authenticated: str = OK
     funding: str = "credit"
     country: str = "US"
+    settled: str = OK
+    type: str = "card"
 
     @property
     def outcome(self) -> str:
@@ -61,6 +69,10 @@ class Card(NamedTuple):
 
 def _declining(number: str, brand: str, label: str, code: str) -> Card:
     return Card(number, brand, label, setup=code, first=code, later=code)
+
+
+def _account(number: str, label: str, settled: str = OK) -> Card:
+    return Card(number, "", label, first=PROCESSING, later=PROCESSING, settled=settled, type="us_bank_account")
 
 
 CARDS: dict[str, Card] = {
@@ -97,6 +109,17 @@ CARDS: dict[str, Card] = {
              country="GB"),
     )
 }  # fmt: skip
+BANK_ACCOUNTS: dict[str, Card] = {
+    account.number: account
+    for account in (
+        _account("000123456789", "Debited after days"),
+        _account("000111111113", "Closed", "account_closed"),
+        _account("000111111116", "Not found", "no_account"),
+        _account("000222222227", "Insufficient funds", "insufficient_funds"),
+        _account("000333333335", "Debits are not authorized", "debit_not_authorized"),
+    )
+}
+ROUTING_NUMBER = "110000000"
 
 # The name after `pm_card_` or `tok_` → the number.
 TOKENS: dict[str, str] = {
@@ -129,6 +152,15 @@ TOKENS: dict[str, str] = {
     "threeDSecureRequiredChargeDeclined": "4000008400001629",
 }
 
+# The name after `pm_usBankAccount_` → the number.
+ACCOUNT_TOKENS: dict[str, str] = {
+    "success": "000123456789",
+    "accountClosed": "000111111113",
+    "noAccount": "000111111116",
+    "insufficientFunds": "000222222227",
+    "debitNotAuthorized": "000333333335",
+}
+
 # What the checkout and portal pages offer, in this order.
 OFFERED = (
     "4242424242424242", "5555555555554444", "4000002500003155", "4000002760003184",
@@ -140,7 +172,10 @@ SWITCHED = {"succeed": OK, "fail": "generic_decline", "authenticate": AUTHENTICA
 
 
 def of_token(token: str) -> Card | None:
-    """`pm_card_visa` and `tok_visa` → the card they stand for."""
+    """`pm_card_visa`, `tok_visa`, `pm_usBankAccount_success` → the card or account they stand for."""
+    if token.startswith("pm_usBankAccount"):
+        number = ACCOUNT_TOKENS.get(token.removeprefix("pm_usBankAccount").removeprefix("_") or "success")
+        return BANK_ACCOUNTS[number] if number else None
     for prefix in ("pm_card_", "tok_"):
         if token.startswith(prefix):
             number = TOKENS.get(token.removeprefix(prefix))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from . import bills, collection
-from .cards import OK
+from .cards import OK, PROCESSING
 from .catalog import assign, merge_metadata, require
 from .discounts import redeem
 from .errors import NOTHING, Obj, StripeError, invalid, no_such
@@ -239,7 +239,7 @@ def _resume(w: Ledger, sub: Obj, behavior: str) -> None:
             collection.prepare(w, invoice)
         return
     w.note(sub["id"])["resuming"] = {"invoice": invoice["id"], "until": None}
-    if collection.collect(w, invoice) != OK:
+    if collection.collect(w, invoice) not in (OK, PROCESSING):
         w.note(sub["id"]).pop("resuming", None)
         w.touch(sub)
         sub |= {"status": "past_due", "status_details": None}

@@ -7,8 +7,8 @@ most recent invoice that is not void.
 from __future__ import annotations
 
 from . import bills, payments
-from .cards import AUTHENTICATE, HARD_DECLINES, OK
-from .errors import EMPTY, NOTHING, Obj
+from .cards import AUTHENTICATE, HARD_DECLINES, OK, PROCESSING
+from .errors import EMPTY, NOTHING, Obj, invalid
 from .ledger import Ledger
 from .periods import DAY, period_end
 
@@ -16,6 +16,7 @@ from .periods import DAY, period_end
 RETRY_DAYS = (1, 3, 5, 7, 9, 11, 13, 14)
 
 AFTER_PAID = {"incomplete": "active", "past_due": "active", "unpaid": "active"}
+AFTER_PROCESSING = {"incomplete": "active"}
 AFTER_UNCOLLECTIBLE = {"past_due": "active"}
 PAUSED_BY_FAILURE = ("first_payment_failure", "final_payment_failure")
 AFTER_FAILED = {"active": "past_due", "trialing": "past_due", "past_due": "past_due"}
@@ -126,6 +127,10 @@ def collect(
     method = method or method_for(w, invoice)
     if method is None:
         return failed(w, invoice, payments.NO_METHOD, manual)
+    if (bills.intent_of(w, invoice) or NOTHING).get("status") == "processing":
+        if manual:
+            raise invalid("This invoice's payment is being processed.", code="payment_intent_unexpected_state")
+        return PROCESSING
     if not manual and _blocked(w, invoice, method):
         return failed(w, invoice, str(w.notes[invoice["id"]]["declined"]), manual, charged=False)
     outcome = payments.confirm(w, _intent_for(w, invoice), method, on_session=on_session)
@@ -141,8 +146,22 @@ def conclude(w: Ledger, invoice: Obj, outcome: str, method: str | None, manual: 
         settle(w, invoice)
         return OK
     note = w.note(invoice["id"])
+    if outcome == PROCESSING:
+        _wait(w, invoice, note)
+        return PROCESSING
     note |= {"declined": outcome, "declined_method": method}
     return failed(w, invoice, outcome, manual)
+
+
+def _wait(w: Ledger, invoice: Obj, note: Obj) -> None:
+    """The money is under way: a first payment counts as made, and nothing is tried until it is heard of."""
+    w.touch(invoice)
+    invoice |= {"attempted": True, "attempt_count": invoice["attempt_count"] + 1, "next_payment_attempt": None}
+    note["counted"] = True
+    sub = subscription_of(w, invoice)
+    if sub is not None and not (w.notes.get(sub["id"], NOTHING).get("resuming") or NOTHING).get("later"):
+        _follow(w, sub, invoice, AFTER_PROCESSING)
+    w.emit("invoice.updated", invoice)
 
 
 def _blocked(w: Ledger, invoice: Obj, method: str) -> bool:
@@ -239,11 +258,11 @@ def failed(w: Ledger, invoice: Obj, outcome: str, manual: bool, charged: bool = 
     """An attempt failed: count it, plan the next, move the subscription, tell."""
     sub = subscription_of(w, invoice)
     w.touch(invoice)
-    first = not invoice["attempted"]
-    if first or (not manual and charged):
+    note = w.note(invoice["id"])
+    first = "first_failure" not in note
+    if not note.pop("counted", False) and (first or (not manual and charged)):
         invoice["attempt_count"] += 1
     invoice["attempted"] = True
-    note = w.note(invoice["id"])
     if first:
         note["first_failure"] = w.now
     if not manual or first:

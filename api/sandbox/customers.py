@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from . import collection, payments
-from .cards import AUTHENTICATE, CARDS, DECLINES, OK, Card, of_token
+from .cards import AUTHENTICATE, BANK_ACCOUNTS, CARDS, DECLINES, OK, Card, of_token
 from .catalog import assign, merge_metadata, metadata, require
 from .discounts import redeem
 from .errors import NOTHING, Obj, invalid, no_such
@@ -162,12 +162,15 @@ def list_customers(w: Ledger, p: Obj) -> Obj:
 
 
 def create_payment_method(w: Ledger, p: Obj) -> Obj:
-    """POST /v1/payment_methods, with a test card's number or token."""
+    """POST /v1/payment_methods, with a test card's number or token, or a test bank account's number."""
     require(p, "type")
-    if p["type"] != "card":
-        raise invalid(f"The sandbox has cards only, not {p['type']}.", "type")
-    given = p.get("card") or NOTHING
-    card = of_token(given["token"]) if given.get("token") else CARDS.get(str(given.get("number")))
+    given = p.get(p["type"]) or NOTHING
+    if p["type"] == "card":
+        card = of_token(given["token"]) if given.get("token") else CARDS.get(str(given.get("number")))
+    elif p["type"] == "us_bank_account":
+        card = BANK_ACCOUNTS.get(str(given.get("account_number")))
+    else:
+        raise invalid(f"The sandbox has cards and US bank accounts only, not {p['type']}.", "type")
     if card is None:
         raise payments.refusal("incorrect_number")
     return payments.new_method(w, card, p.get("billing_details"), metadata(p))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from . import collection, payments
-from .cards import AUTHENTICATE, OK
+from .cards import AUTHENTICATE, OK, PROCESSING
 from .catalog import assign, merge_metadata, metadata, require
 from .errors import Obj, invalid
 from .ledger import Ledger
@@ -33,7 +33,7 @@ def confirm_payment_intent(w: Ledger, p: Obj, id_: str) -> Obj:
 
 
 def _confirm(w: Ledger, intent: Obj, p: Obj) -> Obj:
-    if intent["status"] in ("succeeded", "canceled", "requires_capture"):
+    if intent["status"] in ("succeeded", "canceled", "requires_capture", "processing"):
         raise invalid(f"This PaymentIntent's status is {intent['status']}; it cannot be confirmed.",
                       code="payment_intent_unexpected_state")  # fmt: skip
     method = intent["payment_method"]
@@ -44,7 +44,7 @@ def _confirm(w: Ledger, intent: Obj, p: Obj) -> Obj:
     invoice = invoice_paid_by(w, intent)
     if invoice is not None and outcome != AUTHENTICATE:
         collection.conclude(w, invoice, outcome, method, manual=True)
-    if outcome not in (OK, AUTHENTICATE):
+    if outcome not in (OK, AUTHENTICATE, PROCESSING):
         raise payments.refusal(outcome, payment_intent=dict(intent))
     return intent
 
@@ -70,6 +70,23 @@ def authenticate(w: Ledger, intent: Obj, succeed: bool) -> str:
     if invoice is not None:
         collection.conclude(w, invoice, outcome, method, manual=True)
     return outcome
+
+
+def settle_delayed(w: Ledger, intent: Obj) -> None:
+    """A delayed payment is heard of; a first invoice that it does not pay after all is voided, others are tried again.
+
+    Voided, and the subscription stays active: so Stripe's overview says.
+    """
+    invoice, method = invoice_paid_by(w, intent), str(intent["payment_method"])
+    outcome = payments.settle(w, intent)
+    if invoice is None or invoice["status"] != "open":
+        return
+    if outcome == OK:
+        collection.settle(w, invoice)
+    elif invoice["billing_reason"] == "subscription_create":
+        collection.annul(w, invoice)
+    else:
+        collection.conclude(w, invoice, outcome, method, manual=False)
 
 
 def get_payment_intent(w: Ledger, _p: Obj, id_: str) -> Obj:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from . import bills, collection, payments
-from .cards import AUTHENTICATE, OK
+from .cards import AUTHENTICATE, OK, PROCESSING
 from .catalog import assign, merge_metadata, metadata, require
 from .errors import EMPTY, NOTHING, Obj, StripeError, invalid
 from .ledger import Ledger, in_range, paged
@@ -134,7 +134,7 @@ def pay_invoice(w: Ledger, p: Obj, id_: str) -> Obj:
                           "completed successfully.", code="invoice_payment_intent_requires_action",
             type="card_error", keep=True,
                           payment_intent=_intent_copy(w, invoice))  # fmt: skip
-    if outcome != OK:
+    if outcome not in (OK, PROCESSING):
         raise payments.refusal(outcome, payment_intent=_intent_copy(w, invoice))
     return invoice
 
@@ -142,7 +142,7 @@ def pay_invoice(w: Ledger, p: Obj, id_: str) -> Obj:
 def _method_to_pay(w: Ledger, invoice: Obj, p: Obj) -> str | None:
     if name := p.get("payment_method"):
         method = payments.method_named(w, name)
-        if method["customer"] is None and name.startswith("pm_card_"):
+        if method["customer"] is None and name.startswith(("pm_card_", "pm_usBankAccount")):
             payments.attach(w, method, invoice["customer"], checked=False)
         return str(method["id"])
     return p.get("source") or collection.method_for(w, invoice)

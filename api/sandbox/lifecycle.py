@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from . import bills, collection
+from . import bills, collection, intents
 from .errors import NOTHING, Obj
 from .ledger import Ledger
 from .periods import DAY, HOUR, period_end
@@ -238,6 +238,13 @@ def _fall_overdue(w: Ledger, invoice: Obj) -> None:
     w.emit("invoice.overdue", invoice)
 
 
+# -- payment intents -------------------------------------------------------------------------------
+
+
+def _settles_at(w: Ledger, intent: Obj) -> int | None:
+    return w.notes.get(intent["id"], NOTHING).get("settles_at")
+
+
 # -- checkout sessions -----------------------------------------------------------------------------
 
 
@@ -275,5 +282,6 @@ RULES: dict[str, tuple[Rule, ...]] = {
         Rule("payment attempt", _one("open"), _retries_at, _retry),
         Rule("due date", _one("open"), _overdue_at, _fall_overdue),
     ),
+    "payment_intent": (Rule("delayed payment is heard of", _one("processing"), _settles_at, intents.settle_delayed),),
     "checkout.session": (Rule("session expires", _one("open"), _session_expires, expire_session),),
 }

@@ -1,19 +1,32 @@
-"""Cards attached and charged: payment methods, payment intents, setup intents, charges."""
+"""Cards and bank accounts attached and charged: payment methods, payment intents, charges."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from .cards import AUTHENTICATE, CARDS, DECLINES, OK, Card, of_token
+from .cards import (
+    AUTHENTICATE,
+    BANK_ACCOUNTS,
+    CARDS,
+    DECLINES,
+    OK,
+    PROCESSING,
+    ROUTING_NUMBER,
+    Card,
+    of_token,
+)
 from .errors import NOTHING, Obj, StripeError, declined, invalid, no_such
 from .ledger import Ledger
+from .periods import DAY
 
 NO_METHOD = "no_method"
+SETTLES_AFTER = 4 * DAY  # Stripe: up to four business days
 
 
 def card_of(w: Ledger, method: str) -> Card:
-    """The test card behind a payment method or a legacy card."""
-    return CARDS[str(w.notes.get(method, NOTHING).get("number", "4242424242424242"))]
+    """The test card or account behind a payment method or a legacy card."""
+    number = str(w.notes.get(method, NOTHING).get("number", "4242424242424242"))
+    return BANK_ACCOUNTS[number] if number in BANK_ACCOUNTS else CARDS[number]
 
 
 def outcome_of(w: Ledger, method: str, on_session: bool) -> str:
@@ -47,21 +60,31 @@ def card_fields(card: Card) -> Obj:
     }
 
 
+def account_fields(account: Card) -> Obj:
+    """The `us_bank_account` hash of a payment method."""
+    return {
+        "account_holder_type": "individual", "account_type": "checking", "bank_name": "STRIPE TEST BANK",
+        "financial_connections_account": None, "fingerprint": f"fp{account.number}",
+        "last4": account.number[-4:], "networks": {"preferred": "ach", "supported": ["ach"]},
+        "routing_number": ROUTING_NUMBER, "status_details": None,
+    }  # fmt: skip
+
+
 def new_method(w: Ledger, card: Card, billing: Obj | None = None, metadata: Obj | None = None) -> Obj:
-    """A card payment method, not attached yet."""
+    """A payment method, not attached yet."""
     details: Obj = {"address": dict(_ADDRESS), "email": None, "name": None, "phone": None, "tax_id": None}
     method: Obj = {
         "id": w.new_id("pm_"),
         "object": "payment_method",
         "allow_redisplay": "unspecified",
         "billing_details": details | (billing or NOTHING),
-        "card": card_fields(card),
+        card.type: card_fields(card) if card.type == "card" else account_fields(card),
         "created": w.now,
         "customer": None,
         "customer_account": None,
         "livemode": False,
         "metadata": metadata or NOTHING,
-        "type": "card",
+        "type": card.type,
     }
     w.note(method["id"])["number"] = card.number
     return w.put(method)
@@ -72,7 +95,7 @@ _ADDRESS: Obj = {"city": None, "country": None, "line1": None, "line2": None, "p
 
 
 def method_named(w: Ledger, name: str, param: str = "payment_method") -> Obj:
-    """A payment method by id, or a new one for a `pm_card_…` or `tok_…` name."""
+    """A payment method by id, or a new one for a `pm_card_…`, `pm_usBankAccount_…` or `tok_…` name."""
     card = of_token(name)
     if card is not None:
         return new_method(w, card)
@@ -167,7 +190,7 @@ def new_intent(w: Ledger, amount: int, currency: str, customer: str | None, **mo
 
 
 def confirm(w: Ledger, intent: Obj, method: str, *, on_session: bool, authenticated: bool = False) -> str:
-    """Charge: returns OK, AUTHENTICATE or the decline code, and leaves the traces of it."""
+    """Charge: returns OK, AUTHENTICATE, PROCESSING or the decline code, and leaves the traces of it."""
     outcome = outcome_of(w, method, on_session)
     if authenticated:
         switched = w.notes.get(method, NOTHING).get("switch")
@@ -180,6 +203,28 @@ def confirm(w: Ledger, intent: Obj, method: str, *, on_session: bool, authentica
         return outcome
     charge = _charge(w, intent, method, outcome)
     intent["latest_charge"] = charge["id"]
+    if outcome == PROCESSING:
+        intent |= {"status": "processing", "last_payment_error": None}
+        w.note(intent["id"]).update({"settles_at": w.now + SETTLES_AFTER, "test_clock": w.clock})
+        w.emit("charge.pending", charge)
+        w.emit("payment_intent.processing", intent)
+        return outcome
+    if outcome == OK and authenticated:
+        w.note(method)["set_up"] = True
+    return _finish(w, intent, charge, method, outcome)
+
+
+def settle(w: Ledger, intent: Obj) -> str:
+    """A delayed payment is heard of: returns OK or the decline code."""
+    method = str(intent["payment_method"])
+    outcome = card_of(w, method).settled
+    charge = w.touch(w.get("charge", intent["latest_charge"]))
+    charge |= _result(intent, outcome)
+    return _finish(w, w.touch(intent), charge, method, outcome)
+
+
+def _finish(w: Ledger, intent: Obj, charge: Obj, method: str, outcome: str) -> str:
+    """The charge went through, or did not."""
     if outcome == OK:
         manual = intent["capture_method"] == "manual"
         intent |= {
@@ -188,8 +233,6 @@ def confirm(w: Ledger, intent: Obj, method: str, *, on_session: bool, authentica
             "amount_capturable": intent["amount"] if manual else 0,
             "last_payment_error": None,
         }
-        if authenticated:
-            w.note(method)["set_up"] = True
         w.emit("charge.succeeded", charge)
         w.emit("payment_intent.amount_capturable_updated" if manual else "payment_intent.succeeded", intent)
         return OK
@@ -235,36 +278,47 @@ def cancel_intent(w: Ledger, intent: Obj, reason: str | None = None) -> Obj:
 def _charge(w: Ledger, intent: Obj, method: str, outcome: str) -> Obj:
     """The charge of one attempt. Stripe's schema of it is not among ours; the main fields only."""
     card = card_of(w, method)
-    ok = outcome == OK
-    error, message = DECLINES.get(outcome, (None, None))
+    last4 = card.number[-4:]
     charge: Obj = {
         "id": w.new_id("ch_"),
         "object": "charge",
         "amount": intent["amount"],
-        "amount_captured": intent["amount"] if ok and intent["capture_method"] != "manual" else 0,
         "amount_refunded": 0,
         "billing_details": {"address": dict(_ADDRESS), "email": None, "name": None, "phone": None},
-        "captured": ok and intent["capture_method"] != "manual",
         "created": w.now,
         "currency": intent["currency"],
         "customer": intent["customer"],
         "description": intent["description"],
         "disputed": False,
-        "failure_code": error,
-        "failure_message": message,
         "livemode": False,
         "metadata": dict(intent["metadata"]),
-        "outcome": {
+        "payment_intent": intent["id"],
+        "payment_method": method,
+        "payment_method_details": {
+            card.type: {"brand": card.brand, "last4": last4} if card.type == "card" else {"last4": last4},
+            "type": card.type,
+        },
+        "refunded": False,
+    }
+    return w.put(charge | _result(intent, outcome))
+
+
+def _result(intent: Obj, outcome: str) -> Obj:
+    """The fields of a charge that tell how it went."""
+    ok, waits = outcome == OK, outcome == PROCESSING
+    captured = (ok or waits) and intent["capture_method"] != "manual"
+    error, message = DECLINES.get(outcome, (None, None))
+    return {
+        "amount_captured": intent["amount"] if captured else 0,
+        "captured": captured,
+        "failure_code": error,
+        "failure_message": message,
+        "outcome": None if waits else {
             "network_status": "approved_by_network" if ok else "declined_by_network",
             "reason": None if ok else outcome,
             "seller_message": "Payment complete." if ok else message,
             "type": "authorized" if ok else "issuer_declined",
         },
         "paid": ok,
-        "payment_intent": intent["id"],
-        "payment_method": method,
-        "payment_method_details": {"card": {"brand": card.brand, "last4": card.number[-4:]}, "type": "card"},
-        "refunded": False,
-        "status": "succeeded" if ok else "failed",
-    }
-    return w.put(charge)
+        "status": "succeeded" if ok else "pending" if waits else "failed",
+    }  # fmt: skip

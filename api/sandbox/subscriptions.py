@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from . import bills, collection, payments
-from .cards import AUTHENTICATE, OK
+from .cards import AUTHENTICATE, OK, PROCESSING
 from .catalog import create_product, metadata, recurring_of, require
 from .discounts import redeem
 from .errors import EMPTY, NOTHING, Obj, invalid
@@ -241,7 +241,7 @@ def _first_payment(w: Ledger, sub: Obj, invoice: Obj, p: Obj, checkout: bool) ->
             "#payment-method-priority.", code="resource_missing")  # fmt: skip
     on_session = checkout or p.get("off_session") is False
     outcome = collection.collect(w, invoice, on_session=on_session)
-    if outcome != OK and behavior == "error_if_incomplete":
+    if outcome not in (OK, PROCESSING) and behavior == "error_if_incomplete":
         code = "authentication_required" if outcome == AUTHENTICATE else outcome
         error = payments.refusal(code)
         error.keep = False

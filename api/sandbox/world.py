@@ -21,7 +21,7 @@ from . import hooks
 from .bills import payments_of
 from .errors import EMPTY, NOTHING, Obj, StripeError, invalid, reused_key, unknown_route
 from .ledger import Ledger
-from .lifecycle import Due, next_due
+from .lifecycle import RULES, Due, next_due
 from .outbox import Outbox
 from .params import check
 from .periods import DAY
@@ -189,12 +189,13 @@ class World(Ledger):
     def _schedule(self, kind: str, id_: str) -> None:
         obj = self.find(kind, id_)
         due = next_due(self, obj) if obj is not None and not obj.get("deleted") else None
-        if due is not None and obj is not None and not obj.get("test_clock"):
+        if due is not None and obj is not None and not self._clock_for(obj):
             self._timer_count += 1
             heapq.heappush(self._timers, (due.at, self._timer_count, kind, id_))
 
     def _clock_for(self, obj: Obj) -> str | None:
-        return str(obj["test_clock"]) if obj.get("test_clock") else None
+        """The test clock that an object lives on; of a payment it is only noted."""
+        return obj.get("test_clock") or self.notes.get(obj["id"], NOTHING).get("test_clock")
 
     def next_timer(self) -> tuple[int, Obj, Due] | None:
         """The next thing that the sandbox's own clock will do."""
@@ -210,12 +211,12 @@ class World(Ledger):
     def timers(self, limit: int = 20) -> list[Obj]:
         """What is to come, soonest first, for the panel."""
         found: list[Obj] = []
-        for kind in ("subscription", "invoice", "checkout.session"):
+        for kind in RULES:
             for obj in self.all(kind):
                 due = None if obj.get("deleted") else next_due(self, obj)
                 if due is not None:
                     found.append({"at": due.at, "what": due.rule.name, "object": kind, "id": obj["id"],
-                                  "test_clock": obj.get("test_clock")})  # fmt: skip
+                                  "test_clock": self._clock_for(obj)})  # fmt: skip
         return sorted(found, key=lambda each: int(each["at"]))[:limit]
 
     def advance(self, to: int) -> None:
@@ -257,9 +258,9 @@ class World(Ledger):
 
     def _next_on(self, clock: str) -> tuple[Obj, Due] | None:
         best: tuple[Obj, Due] | None = None
-        for kind in ("subscription", "invoice"):
+        for kind in RULES:
             for obj in self.all(kind):
-                if obj.get("test_clock") == clock and not obj.get("deleted"):
+                if self._clock_for(obj) == clock:
                     due = next_due(self, obj)
                     if due is not None and (best is None or due.at < best[1].at):
                         best = (obj, due)
@@ -334,6 +335,6 @@ class World(Ledger):
         self.answers = state["answers"]
         self.outbox.load(state["outbox"])
         self._timers = []
-        for kind in ("subscription", "invoice", "checkout.session"):
+        for kind in RULES:
             for id_ in self.tables.get(kind, {}):
                 self._schedule(kind, id_)

@@ -17,6 +17,7 @@ ROWS: Final = (
     ("none", "trialing", "create with trial"),
     ("none", "active", "create; paid, or total 0"),
     ("none", "active", "create, send_invoice"),
+    ("none", "active", "create, delayed method"),
     ("none", "incomplete", "first payment fails / 3DS / default_incomplete"),
     ("incomplete", "active", "first invoice paid"),
     ("incomplete", "incomplete_expired", "23 h"),
@@ -205,6 +206,29 @@ def _(life: Life) -> None:
     life.v1.invoices.pay(life.invoice, {"paid_out_of_band": True})
     life.on(days=8)
     life.expect("active")
+
+
+def delayed(life: Life, account: str) -> None:
+    life.begin(account)
+    life.subscribe()
+    life.expect("active")
+    assert life.v1.invoices.retrieve(life.invoice).status == "open"
+
+
+@path("none", "active", "the debit succeeds", row="delayed")
+def _(life: Life) -> None:
+    delayed(life, "pm_usBankAccount_success")
+    life.on(days=5)
+    life.expect("active")
+    assert life.v1.invoices.retrieve(life.invoice).status == "paid"
+
+
+@path("none", "active", "the debit fails, and the invoice is voided", row="delayed")
+def _(life: Life) -> None:
+    delayed(life, "pm_usBankAccount_debitNotAuthorized")
+    life.on(days=5)
+    life.expect("active")
+    assert life.v1.invoices.retrieve(life.invoice).status == "void"
 
 
 @path("none", "incomplete", "the first payment fails")
@@ -469,6 +493,16 @@ def _(life: Life) -> None:
 @path("active", "past_due", "the card wants 3-D Secure")
 def _(life: Life) -> None:
     past_due(life, ASKING)
+
+
+@path("active", "past_due", "a debit fails days later")
+def _(life: Life) -> None:
+    active(life)
+    life.card("pm_usBankAccount_insufficientFunds")
+    life.renewal()
+    life.expect("active")
+    life.on(days=4)
+    life.expect("past_due")
 
 
 @path("active", "past_due", "the card was detached")

@@ -11,7 +11,7 @@ from tests.clocks.paths import ACCOUNTS, DEFAULTS, PATHS, ROWS, Path
 from tests.clocks.stage import Life, Stage
 
 AT_ONCE = 8
-MISCHIEF = {"duplicate": 0.2, "reorder": 0.3, "delay": 0.1, "drop": 0.1, "twin": 0.2, "seed": 11}
+MISCHIEF = {"duplicate": 0.2, "reorder": 0.3, "delay": 0.1, "drop": 0.25, "twin": 0.2, "seed": 11}
 CALM = dict.fromkeys(MISCHIEF, 0)
 
 
@@ -77,7 +77,8 @@ def test_every_path_through_mischief(stage: Stage, capsys: pytest.CaptureFixture
     stage.beside(lambda engine: engine.sweep())
     stage.live.post("mischief", MISCHIEF)
     lives = play_all(stage, "mischief", wait=False)
-    dropped = sum(each["outcome"] == "dropped" for each in stage.live.box.world.outbox.log)
+    log = list(stage.live.box.world.outbox.log)
+    dropped = sum(each["outcome"] == "dropped" for each in log)
     stage.live.post("mischief", CALM)
     stage.catch_up()
     stage.quiet()
@@ -87,4 +88,19 @@ def test_every_path_through_mischief(stage: Stage, capsys: pytest.CaptureFixture
     decisions = check_all(stage, lives)
     assert dropped
     with capsys.disabled():
-        print(f"\nmischief: {len(PATHS)} paths, {decisions} decisions, {len(differing)} lives wrong before the sweep")
+        print(
+            f"\nmischief: {len(PATHS)} paths, {decisions} decisions, {dropped} of {len(log)} tries dropped, "
+            f"{len(differing)} lives wrong before the sweep"
+        )
+
+
+def test_a_customer_is_first_heard_of_when_it_is_deleted(stage: Stage) -> None:
+    """Whose a subscription was is also learnt from `customer.deleted`, where nothing that came before was delivered."""
+    life = Life(stage, "deleted_first", wait=True)
+    stage.live.post("mischief", {"drop": 1})
+    life.begin()
+    life.subscribe()
+    stage.live.post("mischief", CALM)
+    life.v1.customers.delete(life.customer)
+    life.expect("canceled")
+    assert not stage.differences([life.user])

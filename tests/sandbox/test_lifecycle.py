@@ -96,6 +96,67 @@ def test_default_incomplete(bench: Bench) -> None:
     assert bench.status(sub) == "active"
 
 
+def bank(bench: Bench, token: str, **more: Any) -> Obj:
+    """A subscription that is paid from a bank account."""
+    sub = bench.subscribe(bench.customer(f"pm_usBankAccount_{token}"), **more)
+    assert sub["status"] == "active"
+    return sub
+
+
+def test_delayed_method(bench: Bench) -> None:
+    """A bank account: active while the payment is processed, and its invoice is paid four days later."""
+    sub = bank(bench, "success", payment_behavior="error_if_incomplete")
+    assert bench.told() == [S + "created", *MADE, "invoice.updated"]
+    invoice = bench.latest(sub)
+    assert (invoice["status"], invoice["attempt_count"], invoice["next_payment_attempt"]) == ("open", 1, None)
+    (intent,) = bench.get("payment_intents")["data"]
+    assert (intent["status"], bench.get(f"charges/{intent['latest_charge']}")["status"]) == ("processing", "pending")
+    bench.refuse(400, "POST", f"invoices/{invoice['id']}/pay")
+    bench.refuse(400, "POST", f"payment_intents/{intent['id']}/confirm")
+    bench.wait(4 * DAY)
+    assert bench.told() == PAID
+    assert bench.latest(sub)["attempt_count"] == 1
+    assert bench.told("payment_intent", "charge") == []
+    assert bench.get(f"payment_intents/{intent['id']}")["status"] == "succeeded"
+
+
+@pytest.mark.parametrize("token", ["accountClosed", "noAccount", "insufficientFunds", "debitNotAuthorized"])
+def test_delayed_method_fails(bench: Bench, token: str) -> None:
+    """A first debit that fails later: the invoice is voided, the subscription stays active."""
+    sub = bank(bench, token)
+    bench.news()
+    bench.wait(4 * DAY)
+    told = bench.told("customer.subscription", "invoice.", "payment_intent", "charge")
+    assert told == ["charge.failed", "payment_intent.payment_failed", "payment_intent.canceled",
+                    "invoice.updated", "invoice.voided"]  # fmt: skip
+    assert (bench.status(sub), bench.latest(sub)["status"]) == ("active", "void")
+
+
+def test_delayed_renewal_fails(bench: Bench) -> None:
+    """A later debit that fails is a failed renewal: past_due once it is heard of, and tried again."""
+    sub = bank(bench, "insufficientFunds")
+    bench.until(sub["items"]["data"][0]["current_period_end"] + HOUR)
+    assert bench.status(sub) == "active"
+    bench.news()
+    bench.wait(4 * DAY)
+    assert bench.told() == [S + "updated", *FAILED]
+    invoice = bench.latest(sub)
+    assert (bench.status(sub), invoice["attempt_count"]) == ("past_due", 1)
+    bench.until(invoice["next_payment_attempt"])
+    assert (bench.status(sub), bench.latest(sub)["attempt_count"]) == ("past_due", 2)
+
+
+def test_bank_account_by_number(bench: Bench) -> None:
+    """A payment method from a test account's number; an unknown one is refused."""
+    given: Obj = {"account_number": "000123456789", "routing_number": "110000000", "account_holder_type": "individual"}
+    made = bench.post("payment_methods", {"type": "us_bank_account", "us_bank_account": given})
+    assert made["us_bank_account"]["last4"] == "6789"
+    given["account_number"] = "1"
+    bench.refuse(402, "POST", "payment_methods", {"type": "us_bank_account", "us_bank_account": given})
+    bench.refuse(400, "POST", "payment_methods", {"type": "sepa_debit"})
+    assert bench.get("payment_methods/pm_usBankAccount")["type"] == "us_bank_account"
+
+
 def test_error_if_incomplete(bench: Bench) -> None:
     """`error_if_incomplete` answers 402 and creates nothing."""
     customer = bench.customer("pm_card_chargeCustomerFail")
@@ -455,6 +516,18 @@ def test_retries_end_pause_needs_flexible(bench: Bench) -> None:
     sub = past_due(bench, billing_mode={"type": "classic"})
     bench.wait(15 * DAY)
     assert bench.status(sub) == "canceled"
+
+
+@pytest.mark.parametrize(("auto_resume", "status"), [(True, "active"), (False, "paused")])
+def test_paying_ends_a_pause(bench: Bench, auto_resume: bool, status: str) -> None:
+    """Paused for failed payments: paying the invoice resumes where the account says so."""
+    bench.world.account |= {"retries_end": "pause", "auto_resume": auto_resume}
+    sub = past_due(bench)
+    bench.wait(14 * DAY)
+    assert bench.status(sub) == "paused"
+    bench.post(f"invoices/{sub['latest_invoice']}/pay", {"payment_method": "pm_card_visa"})
+    assert bench.status(sub) == status
+    assert (S + "resumed" in bench.told()) is auto_resume
 
 
 @pytest.mark.parametrize(("mode", "status"), [("flexible", "paused"), ("classic", "past_due")])

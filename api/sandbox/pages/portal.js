@@ -56,12 +56,17 @@ function fate({ status, ended_at, canceled_at, cancel_at, trial_end }, end) {
   return status === "trialing" ? `free until ${day(trial_end)}` : `renews ${day(end)}`;
 }
 
+function named({ card, us_bank_account: account }) {
+  if (account) return [`Bank account •••• ${account.last4}`, account.bank_name];
+  const brand = card.brand[0].toUpperCase() + card.brand.slice(1);
+  return [`${brand} •••• ${card.last4}`, `expires ${card.exp_month}/${card.exp_year}`];
+}
+
 function cardRow() {
   const living = view.subscriptions.find((sub) => !ENDED.includes(sub.status));
   const used = living?.default_payment_method ?? view.customer.invoice_settings.default_payment_method;
   const method = view.payment_methods.find(({ id }) => id === used);
-  const title = method ? `${method.card.brand[0].toUpperCase()}${method.card.brand.slice(1)} •••• ${method.card.last4}` : "No card";
-  const words = method ? `expires ${method.card.exp_month}/${method.card.exp_year}` : "Add one to keep the subscription.";
+  const [title, words] = method ? named(method) : ["No card", "Add one to keep the subscription."];
   return row(title, words, null, action(method ? "Update card" : "Add a card", updateCard));
 }
 
