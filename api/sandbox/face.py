@@ -37,7 +37,10 @@ class Face:
             return
         headers = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in scope["headers"]}
         method, path = str(scope["method"]), self._path(scope)
-        body = await _read(receive)
+        try:
+            body = await _read(receive)
+        except EOFError:
+            return  # its sender died over it: nothing is done of half a request
         fault = self.sandbox.faults.take(method, path)
         if fault is not None and await self._before(fault, receive, send):
             return
@@ -124,13 +127,13 @@ def _authenticate(header: str | None) -> None:
 
 
 async def _read(receive: Receive) -> bytes | None:
-    """The body, or None when it is too long."""
+    """The body, or None when it is too long.  EOFError where it ends too early."""
     chunks: list[bytes] = []
     size = 0
     while True:
         message: Any = await receive()
         if message["type"] != "http.request":
-            return b"".join(chunks)
+            raise EOFError
         chunk = message.get("body", b"")
         size += len(chunk)
         if size <= BODY_MAX:
