@@ -85,7 +85,13 @@ class Gate:
             spoil = self._take(self.calls[-1])
             await self.lit.wait()
 
-        async def again() -> Any:  # does not give way, so the fault below is this call's own
+        heard = False
+
+        async def again() -> Any:  # at first it does not give way, so the fault below is this call's own
+            nonlocal heard
+            if heard:
+                return await receive()
+            heard = True
             return {"type": "http.request", "body": body, "more_body": False}
 
         if spoil is None:
@@ -158,7 +164,7 @@ class StandIn:
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
         headers = {"Authorization": f"Bearer {TELLER}"}
-        self._client = httpx.Client(base_url=self.url, headers=headers, timeout=20, trust_env=False)
+        self._client = httpx.Client(base_url=self.url, headers=headers, timeout=20, trust_env=False, verify=False)
         self._heard: str | None = None
         while not self._server.started:
             assert self._thread.is_alive(), "the stand-in could not start"

@@ -14,7 +14,7 @@ from typing import Final
 
 import httpx
 
-from tests.faults.processes import Life, Nursery, Served, command, settings_in
+from tests.faults.processes import Life, Nursery, Served, client_of, command, settings_in
 from tests.faults.standin import StandIn
 from tests.faults.traffic import Market, Postman
 from tests.reliability.scale import Figure, first_seed, size
@@ -68,7 +68,7 @@ class Story:
 
     def _buy(self, service: Served, user: str) -> None:
         try:
-            with httpx.Client(base_url=service.url, timeout=30, trust_env=False) as client:
+            with client_of(service.url) as client:
                 answer = service.checkout(user, client=client)
         except httpx.TransportError:
             return
@@ -179,7 +179,7 @@ def test_killed_at_every_step(tmp_path: Path, stand_in: StandIn, nursery: Nurser
 
 def test_killed_at_random(tmp_path: Path, stand_in: StandIn, figure: Figure) -> None:
     """`interlock serve` itself, killed under load at a moment that nobody chose."""
-    seed, kills = first_seed(), size("RANDOM_KILLS", 6, 200)
+    seed, kills = first_seed(), size("RANDOM_KILLS", 4, 200)
     print(f"seed {seed}")
     story = Story(stand_in, 1_000_000 + seed)
     settings = settings_in(tmp_path / "service", stand_in.url)

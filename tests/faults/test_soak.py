@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 import httpx
 
-from tests.faults.processes import Life, Nursery, bearer, command, settings_in
+from tests.faults.processes import Life, Nursery, bearer, client_of, command, settings_in
 from tests.faults.standin import StandIn
 from tests.faults.traffic import Market, Postman
 from tests.reliability.scale import Figure, first_seed, size
@@ -57,7 +57,7 @@ class Users:
 
     def _live(self, seed: int) -> None:
         rng = random.Random(seed)
-        with httpx.Client(base_url=self._service.url, timeout=30, trust_env=False) as client:
+        with client_of(self._service.url) as client:
             while not self._over.wait(0.01):
                 with suppress(httpx.TransportError, httpx.StreamError):  # it was killed; they try again
                     self._do(client, rng)

@@ -18,7 +18,6 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any, Final, cast
 
-import httpx
 import pytest
 
 from engine import truth
@@ -181,9 +180,8 @@ def held_by_a_command(database: Path) -> Generator[None]:
 async def crowd(service: Served, bodies: list[Obj], known: str) -> tuple[list[tuple[int, float]], float, int]:
     """Deliver all at once, reading and asking for life meanwhile; returns (status, seconds) of each, the slowest
     sign of life, and how many reads were answered."""
-    limits = httpx.Limits(max_connections=None)
     slowest, reads = 0.0, 0
-    async with httpx.AsyncClient(base_url=service.url, timeout=60, trust_env=False, limits=limits) as client:
+    async with crowd_client(service.url) as client:
 
         async def one(event: Obj) -> tuple[int, float]:
             body = body_of(event)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -15,7 +17,7 @@ from engine.errors import StripeRefused, StripeUnavailable
 from engine.interlock import Interlock
 from engine.stripe_client import RETRIES
 from tests.engine.conftest import SECRET, make_config
-from tests.faults.processes import PLANS, Life, Nursery, bearer, settings_in
+from tests.faults.processes import PLANS, Life, Nursery, bearer, crowd_client, settings_in
 from tests.faults.standin import StandIn
 from tests.faults.traffic import Market, Postman
 from tests.reliability.scale import Figure
@@ -144,8 +146,7 @@ def test_each_call_each_kind(tmp_path: Path, nursery: Nursery, figure: Figure) -
             told[f"told_{slug(kind)}"] = customer["id"]
         for event in stand_in.news():
             assert service.deliver(event).status_code == 200
-        limits = httpx.Limits(max_connections=None)
-        async with httpx.AsyncClient(base_url=service.url, timeout=30, trust_env=False, limits=limits) as client:
+        async with crowd_client(service.url) as client:
             every = await cases(stand_in, client, told)
             room = asyncio.Semaphore(AT_ONCE)
 
@@ -175,7 +176,7 @@ def test_each_call_each_kind(tmp_path: Path, nursery: Nursery, figure: Figure) -
     )
 
 
-def test_the_real_bounds(tmp_path: Path, stand_in: StandIn, nursery: Nursery, figure: Figure) -> None:
+def the_real_bounds(tmp_path: Path, stand_in: StandIn, nursery: Nursery, figure: Figure) -> None:
     """With the bounds of the product, a user hears within 20 s, though each of several calls is silent or slow."""
     service = Life(nursery, settings_in(tmp_path / "s", stand_in.url), tmp_path / "log").start()
     coupon = stand_in.post("coupons", percent_off=10, duration="once")["id"]
@@ -191,7 +192,7 @@ def test_the_real_bounds(tmp_path: Path, stand_in: StandIn, nursery: Nursery, fi
     stand_in.spoil("timeout", "user_id]=silent", "POST", "customers", times=FOR_EVER, value=60)
 
     async def both() -> list[tuple[int, float]]:
-        async with httpx.AsyncClient(base_url=service.url, timeout=60, trust_env=False) as client:
+        async with crowd_client(service.url) as client:
 
             async def timed(user: str, body: Obj) -> tuple[int, float]:
                 begun = time.monotonic()
@@ -213,8 +214,7 @@ def test_the_real_bounds(tmp_path: Path, stand_in: StandIn, nursery: Nursery, fi
     )
 
 
-@pytest.mark.parametrize(("bounds", "outage"), [((CALL, WHOLE), 12.0), (None, 4.0)], ids=["short", "real"])
-def test_webhooks_while_stripe_is_gone(
+def webhooks_while_stripe_is_gone(
     tmp_path: Path,
     stand_in: StandIn,
     nursery: Nursery,
@@ -269,6 +269,27 @@ def test_webhooks_while_stripe_is_gone(
         f"{waits[len(waits) // 2] * 1000:.0f} ms, the worst in {waits[-1] * 1000:.0f}, 0 calls before that; "
         f"{asked} asked in vain, {pending:.0f} pending settled {settled:.1f} s after it was back",
     )
+
+
+def test_while_stripe_is_gone(tmp_path: Path, nursery: Nursery, figure: Figure) -> None:
+    """Three services and three Stripes side by side, for most of it is waiting: what users hear, and what webhooks."""
+    stories: list[Callable[[Path, StandIn], None]] = [
+        lambda folder, stand_in: the_real_bounds(folder, stand_in, nursery, figure),
+        lambda folder, stand_in: webhooks_while_stripe_is_gone(folder, stand_in, nursery, figure, (CALL, WHOLE), 12.0),
+        lambda folder, stand_in: webhooks_while_stripe_is_gone(folder, stand_in, nursery, figure, None, 4.0),
+    ]
+
+    def tell(number: int) -> None:
+        stand_in = StandIn()
+        try:
+            stories[number](tmp_path / f"{number}", stand_in)
+        finally:
+            stand_in.close()
+
+    for number in range(len(stories)):
+        (tmp_path / f"{number}").mkdir()
+    with ThreadPoolExecutor(len(stories)) as pool:
+        list(pool.map(tell, range(len(stories))))
 
 
 # --- what the engine asks by itself --------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import httpx
 
-from tests.faults.processes import Served
+from tests.faults.processes import Served, client_of
 from tests.faults.standin import StandIn
 
 Obj = dict[str, Any]
@@ -123,7 +123,7 @@ class Postman:
             thread.join()
 
     def _carry(self, service: Served, waiting: list[Obj]) -> None:
-        with httpx.Client(base_url=service.url, timeout=30, trust_env=False) as client:
+        with client_of(service.url) as client:
             while True:
                 try:
                     event = waiting.pop()
