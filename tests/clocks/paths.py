@@ -95,8 +95,8 @@ def path(source: str, destination: str, how: str, *, row: str = "", account: str
 
 FAILING: Final = "pm_card_chargeCustomerFail"
 ASKING: Final = "pm_card_authenticationRequired"
-CLASSIC: Final = {"billing_mode": {"type": "classic"}}
-SENT: Final = {"collection_method": "send_invoice", "days_until_due": 7}
+CLASSIC: Final[dict[str, Any]] = {"billing_mode": {"type": "classic"}}
+SENT: Final[dict[str, Any]] = {"collection_method": "send_invoice", "days_until_due": 7}
 BASIL: Final = {"stripe_version": "2025-03-31.basil"}
 
 
