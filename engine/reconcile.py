@@ -90,8 +90,9 @@ def _keep_memo(name: str, value: str) -> Work[None]:
     yield "memo_put", (name, value)
 
 
-def _forget(before: int) -> Work[None]:
-    yield "event_forget_payloads", (before,)
+def _forget(before: int) -> Work[bool]:
+    """Drop some old payloads, few enough that nobody waits for it; returns whether there may be more."""
+    return bool((yield "event_forget_payloads", (before,)))
 
 
 def _open_checkouts() -> Work[list[str]]:
@@ -131,7 +132,8 @@ class Reconciler:
             await self._look_at_checkout(session_id)
         if self._config.retention_days:
             before = int(self._config.clock()) - self._config.retention_days * 86_400
-            await self._store.write(lambda: _forget(before))
+            while await self._store.write(lambda: _forget(before)):
+                pass
         return found
 
     async def recover_events(self) -> int:

@@ -17,7 +17,10 @@ SELECT event_id, type FROM event WHERE subscription_id = $1 AND outcome = 'pendi
 UPDATE event SET outcome = 'applied' WHERE subscription_id = $1 AND outcome = 'unlinked'
 
 -- name: event_forget_payloads
-UPDATE event SET payload = NULL WHERE payload IS NOT NULL AND received_at < $1 AND outcome NOT IN ('pending', 'failed')
+UPDATE event SET payload = NULL WHERE event_id IN (
+    SELECT event_id FROM event WHERE payload IS NOT NULL AND received_at < $1 AND outcome NOT IN ('pending', 'failed')
+    ORDER BY received_at LIMIT 500)
+RETURNING 1
 
 -- name: subscription_get
 SELECT facts, as_of, evidence, since, unpaid_since, unknown_status, user_id FROM subscription WHERE subscription_id = $1 {lock}

@@ -89,8 +89,8 @@ async def test_a_user_is_drawn_of_what_the_one_before_stored(postgres: Database)
             async with connection.transaction():
                 await connection.execute("SELECT 1 FROM users WHERE user_id = 'u_drawn' FOR UPDATE")
                 await connection.execute(
-                    "INSERT INTO subscription SELECT replace(subscription_id, 'd1', 'd2'), customer_id, user_id, state, "
-                    "as_of, evidence, since, unpaid_since, unknown_status, "
+                    "INSERT INTO subscription SELECT replace(subscription_id, 'd1', 'd2'), customer_id, user_id, "
+                    "state, as_of, evidence, since, unpaid_since, unknown_status, "
                     "convert_to(replace(convert_from(facts, 'UTF8'), 'd1', 'd2'), 'UTF8') FROM subscription"
                 )
                 drawing = asyncio.create_task(inbox.work(lambda moment: redraw("u_drawn", moment)))

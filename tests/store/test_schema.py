@@ -137,3 +137,16 @@ async def test_a_changed_migration_is_refused(database: Database) -> None:
     with pytest.raises(BadConfiguration, match="differs from this program's"):
         async with database.open():
             pass
+
+
+async def test_old_payloads_are_dropped_a_few_at_a_time(database: Database) -> None:
+    """Millions that grow old at once keep no webhook waiting; what is still to be decided keeps its payload."""
+    old = [("event_insert", (f"evt_{n}", "t", 1, n, None, None, "applied", b"x")) for n in range(700)]
+    kept = ("event_insert", ("evt_pending", "t", 1, 1, "sub_1", None, "pending", b"x"))
+    new = ("event_insert", ("evt_new", "t", 1, 5_000, None, None, "applied", b"x"))
+    async with database.open() as store:
+        await store.write(lambda: many(*old, kept, new))
+        forget = [len(await store.write(lambda: many(("event_forget_payloads", (5_000,))))) for _ in range(3)]
+    assert forget == [500, 200, 0]
+    rows = await database.look("SELECT event_id FROM event WHERE payload IS NOT NULL ORDER BY event_id")
+    assert rows == [("evt_new",), ("evt_pending",)]
