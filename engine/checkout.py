@@ -27,13 +27,14 @@ from engine.errors import (
     UnknownPromotionCode,
 )
 from engine.inbox import Inbox
-from engine.owners import customer_for, redraw
+from engine.owners import customer_for, note_customer, redraw
 from engine.plans import Plan
 from engine.rows import Moment, subscription_from
 from engine.states import Subscription
 from engine.store import Store, Work
-from engine.stripe_client import StripeClient, decoded
+from engine.stripe_client import NoSuchObject, StripeClient, decoded
 from engine.view import rfc3339
+from engine.webhooks import CustomerReport
 
 FLOWS: Final = frozenset({"payment_method_update", "subscription_cancel", "subscription_update", "subscription_pause"})
 _NEEDS_SUBSCRIPTION: Final = FLOWS - {"payment_method_update"}
@@ -146,7 +147,15 @@ class Checkout:
             raise StripeUnavailable("Stripe did not answer in time") from error
 
     async def _create(
-        self, user_id: str, key: str, plan: Plan, quantity: int, promotion_code: str | None, email: str | None
+        self,
+        user_id: str,
+        key: str,
+        plan: Plan,
+        quantity: int,
+        promotion_code: str | None,
+        email: str | None,
+        *,
+        second_try: bool = False,
     ) -> CheckoutSession:
         wanted = f"{key}:{quantity}:{promotion_code or ''}"
         buyer = await self._inbox.work(lambda moment: _buyer(user_id, moment))
@@ -166,13 +175,24 @@ class Checkout:
             params["subscription_data"]["trial_period_days"] = plan.trial_days
             params["subscription_data"]["trial_settings"] = {"end_behavior": {"missing_payment_method": "cancel"}}
         intent = _digest("checkout", user_id, buyer.checkout_serial, params)
-        made = await self._stripe.post("checkout/sessions", wire.CheckoutSession, params, idempotency_key=intent)
+        try:
+            made = await self._stripe.post("checkout/sessions", wire.CheckoutSession, params, idempotency_key=intent)
+        except NoSuchObject as error:
+            if error.param != "customer" or second_try:
+                raise
+            await self._forget_customer(customer_id)
+            return await self._create(user_id, key, plan, quantity, promotion_code, email, second_try=True)
         if made.url is None:
             raise StripeRefused("Stripe made a checkout session without an address")
         if not await self._inbox.work(lambda moment: _keep_session(user_id, made, wanted, moment)):
             await self._expire(user_id, made.id)
             raise AlreadySubscribed("another checkout was opened at the same moment; try again")
         return CheckoutSession(made.id, made.url, rfc3339(made.expires_at) or "")
+
+    async def _forget_customer(self, customer_id: str) -> None:
+        """The customer was deleted in Stripe, and no event has told: the next checkout makes another."""
+        report, now = CustomerReport(customer_id, None, deleted=True), int(self._config.clock())
+        await self._inbox.work(lambda moment: note_customer(report, now, moment, authoritative=True))
 
     async def _still_open(self, user_id: str, buyer: _Buyer) -> tuple[str, str, str, int] | None:
         session = buyer.open_session

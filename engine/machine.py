@@ -179,7 +179,8 @@ def _unknown_status(known: Subscription, evidence: Evidence, facts: Facts) -> De
     if evidence.kind is not Kind.ANSWER:
         return _ask(known, evidence, guard)
     after = msgspec.structs.replace(counted(known), unknown_status=facts.status)
-    return Decision(outcome=Outcome.REFUSED, guard=guard, before=known.state, after=after)
+    outcome = Outcome.UNCHANGED if known.unknown_status == facts.status else Outcome.REFUSED  # a sweep says it again
+    return Decision(outcome=outcome, guard=guard, before=known.state, after=after)
 
 
 def counted(known: Subscription) -> Subscription:

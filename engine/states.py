@@ -83,7 +83,7 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
     `as_of` is the latest moment (Stripe's clock) that the facts are known to describe.  `evidence` counts what
     was heard of it, applied or unchanged or asked about: an answer of Stripe's may be committed only while
     this count stands where it stood when the asking began.  `since` is when the status was last seen to change.
-    `unpaid_since` is when the first payment of the oldest bill that is still open failed.
+    `unpaid_since` is when the first payment of the oldest open bill failed; one older than a paid bill was given up.
     `unknown_status` is set while Stripe's last answer was a status that this program does not know.
     """
 

@@ -25,7 +25,11 @@ API_VERSION: Final[str] = stripe.api_version or ""
 
 
 class NoSuchObject(StripeRefused):
-    """Stripe has no object of that id."""
+    """Stripe has no object of an id; `param` names the parameter that held it, where it was not the path."""
+
+    def __init__(self, words: str, param: str | None = None) -> None:
+        super().__init__(words)
+        self.param = param
 
 
 class Unreadable(StripeUnavailable):
@@ -89,8 +93,8 @@ class StripeClient:
         except stripe.APIConnectionError as error:
             raise StripeUnavailable("Stripe could not be reached") from error
         except stripe.InvalidRequestError as error:
-            if error.http_status == 404:
-                raise NoSuchObject("Stripe has no such object") from error
+            if error.http_status == 404 or error.code == "resource_missing":
+                raise NoSuchObject("Stripe has no such object", cast("str | None", error.param)) from error
             raise StripeRefused(f"Stripe refused: {error.user_message or error.code or 'invalid request'}") from error
         except (stripe.AuthenticationError, stripe.PermissionError) as error:
             raise StripeRefused("Stripe refused the API key") from error

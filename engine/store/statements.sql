@@ -70,6 +70,7 @@ ON CONFLICT (invoice_id) DO UPDATE SET status = excluded.status, attempt_count =
 -- name: bill_owed_since
 SELECT min(CASE WHEN failed_at IS NOT NULL THEN failed_at WHEN attempt_count > 0 THEN finalized_at END)
 FROM bill WHERE subscription_id = $1 AND status = 'open'
+    AND created >= coalesce((SELECT max(created) FROM bill WHERE subscription_id = $1 AND status = 'paid'), 0)
 
 -- name: customer_get
 SELECT user_id, checkout_user_id, as_of, deleted FROM customer WHERE customer_id = $1 {lock}

@@ -271,3 +271,15 @@ async def test_prices_are_learnt_from_stripe(tmp_path: Path) -> None:
         await eventually(learnt, within=5.0)
         plan = (await bench.engine.plans())[1]
         assert (plan.key, plan.amount, plan.currency, plan.interval) == ("pro", 2000, "usd", "month")
+
+
+async def test_a_customer_deleted_unheard_is_no_dead_end(tmp_path: Path) -> None:
+    """The customer was deleted in Stripe and no event told: the next checkout makes another, once."""
+    async with Bench(tmp_path) as bench:
+        await bench.engine.checkout("u_1", plan="pro")
+        (first,) = await bench.objects("customers")
+        await bench.ask("DELETE", f"customers/{first['id']}")
+        await bench.engine.checkout("u_1", plan="pro", quantity=2)
+        (second,) = [each for each in await bench.objects("customers") if not each.get("deleted")]
+        assert second["id"] != first["id"]
+        assert second["metadata"] == {"user_id": "u_1"}

@@ -11,6 +11,7 @@ import pytest
 from engine.errors import BadEvent, BadSignature
 from engine.plans import read_catalogue
 from engine.states import Outcome
+from engine.view import rfc3339
 from tests.engine.conftest import PLANS, SECRET, Desk
 from tests.stripe_payloads import (
     CREATED,
@@ -243,7 +244,7 @@ async def past_due(desk: Desk, life: Life, failed_at: int) -> None:
 
 
 def until(seconds: int) -> str:
-    return msgspec.json.decode(msgspec.json.encode(__import__("engine.view").view.rfc3339(seconds)))
+    return rfc3339(seconds) or ""
 
 
 async def test_grace_runs_from_the_first_failure_however_late_it_is_heard(desk: Desk) -> None:
@@ -303,6 +304,19 @@ async def test_a_second_open_bill_does_not_begin_grace_anew(desk: Desk) -> None:
     await desk.take(life.update(T0 + MONTH, latest_invoice="in_3"))
     await desk.take(life.bill("payment_failed", T0 + MONTH, status="open", attempts=1))
     assert (await desk.state())["access"] == {"granted": False, "reason": "payment_failed", "until": None}
+
+
+async def test_a_bill_given_up_before_a_paid_one_does_not_shorten_grace(desk: Desk) -> None:
+    """An old bill that stays open is no longer owed once a newer one was paid: the next failure has all its days."""
+    life = Life(Sub())
+    await past_due(desk, life, T0 + 10)
+    await desk.take(life.update(T0 + 2 * MONTH, status="active", latest_invoice="in_3"))
+    await desk.take(life.bill("paid", T0 + 2 * MONTH, status="paid", attempts=1, created=T0 + 2 * MONTH))
+    failed = T0 + 3 * MONTH
+    desk.clock.at = failed + 60
+    await desk.take(life.update(failed, status="past_due", latest_invoice="in_4"))
+    await desk.take(life.bill("payment_failed", failed, status="open", attempts=1))
+    assert (await desk.state())["access"]["until"] == until(failed + 7 * DAY)
 
 
 async def test_an_invoice_that_contradicts_the_state_is_asked_about(desk: Desk) -> None:

@@ -41,7 +41,7 @@ CREATE TABLE bill (
     hosted_url text,
     heard_at {int} NOT NULL
 ) {strict};
-CREATE INDEX bill_open ON bill (subscription_id) WHERE status = 'open';
+CREATE INDEX bill_of_subscription ON bill (subscription_id, status, created);
 
 CREATE TABLE users (
     user_id text PRIMARY KEY,
