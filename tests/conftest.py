@@ -22,6 +22,7 @@ import uvicorn
 from api.app import create_app
 from api.server import listen, server_config
 from api.settings import load_settings
+from tests.reliability.scale import Figure
 
 ROOT: Final = Path(__file__).parent.parent
 WEBHOOK_SECRET: Final = "whsec_test_0123456789abcdef0123456789abcdef"
@@ -212,3 +213,24 @@ def start_service(tmp_path: Path) -> Iterator[StartService]:
 def new_user() -> Callable[[], str]:
     """Name users that no other test has."""
     return lambda: f"u_{os.urandom(6).hex()}"
+
+
+@pytest.fixture
+def figure(record_property: Callable[[str, object], None]) -> Figure:
+    """Note a row's measured figure, with the seconds since the test began; the summary prints it as `ROW n: …`."""
+    begun = time.perf_counter()
+
+    def note(row: int, text: str) -> None:
+        record_property("row", (row, f"ROW {row}: {text} ({time.perf_counter() - begun:.1f} s)"))
+
+    return note
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print every figure that a test of this run noted, by row of the README's table of guarantees."""
+    reports = [report for outcome in ("passed", "failed") for report in terminalreporter.getreports(outcome)]
+    figures = [value for report in reports for name, value in report.user_properties if name == "row"]
+    if figures:
+        terminalreporter.section("reliability, measured")
+        for _, line in sorted(figures, key=lambda figure: figure[0]):
+            terminalreporter.write_line(line)

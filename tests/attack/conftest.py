@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,24 +11,12 @@ import pytest
 
 from tests.attack.victim import Victim
 from tests.faults.standin import StandIn
-from tests.reliability.scale import Figure
 
 
 class StartVictim(Protocol):
     """Starts a service with changed settings, and nearer bounds."""
 
     def __call__(self, *, bounds: dict[str, Any] | None = None, **changes: str | None) -> Victim: ...
-
-
-@pytest.fixture
-def figure(record_property: Callable[[str, object], None]) -> Figure:
-    """Note a row's measured figure, with the seconds since the test began; the summary prints it as `ROW n: …`."""
-    begun = time.perf_counter()
-
-    def note(row: int, text: str) -> None:
-        record_property("row", (row, f"ROW {row}: {text} ({time.perf_counter() - begun:.1f} s)"))
-
-    return note
 
 
 @pytest.fixture(scope="session")
@@ -54,6 +42,15 @@ def start_victim(tmp_path: Path) -> Iterator[StartVictim]:
 
 
 @pytest.fixture(scope="session")
+def cramped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
+    """A service whose bounds are near enough to be reached, and whose operators' routes are closed."""
+    bounds = {"burst": 10, "waiting": 8, "connections": 60, "head": 1.5, "body": 1.0, "message": 1.5}
+    running = Victim(tmp_path_factory.mktemp("cramped"), bounds=bounds, ADMIN_TOKEN=None)
+    yield running.await_ready()
+    running.stop()
+
+
+@pytest.fixture(scope="session")
 def stripe_side() -> Iterator[StandIn]:
     """A stand-in Stripe that counts each call."""
     running = StandIn()
@@ -71,17 +68,3 @@ def shop(tmp_path_factory: pytest.TempPathFactory, stripe_side: StandIn) -> Iter
         time.sleep(0.05)
     yield running
     running.stop()
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print every figure by row; where other rooms with figures run too, one summary prints them all."""
-    tests = Path(__file__).parents[1]
-    others = {str(tests / room / "conftest.py") for room in ("reliability", "faults")}
-    if others & {getattr(plugin, "__file__", None) for plugin in terminalreporter.config.pluginmanager.get_plugins()}:
-        return
-    reports = [report for outcome in ("passed", "failed") for report in terminalreporter.getreports(outcome)]
-    figures = [value for report in reports for name, value in report.user_properties if name == "row"]
-    if figures:
-        terminalreporter.section("reliability, measured")
-        for _, line in sorted(figures, key=lambda figure: figure[0]):
-            terminalreporter.write_line(line)
