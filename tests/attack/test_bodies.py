@@ -258,9 +258,9 @@ def test_floods(victim: Victim, name: str) -> None:
     assert victim.get("/health/ready").status == 200
 
 
-def test_slow_senders(start_victim: StartVictim) -> None:
+def test_slow_senders(cramped: Victim) -> None:
     """A head or a body that drips in is given up in time, by 408 or by hanging up, with or without a token."""
-    victim = start_victim(bounds={"head": 1.5, "body": 1.0, "message": 1.5})
+    victim = cramped
     token = bearer("u_slow")
     drips = {
         "nothing": b"",

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import jwt
+
 from api.app import create_app
 from api.settings import load_settings
 from tests.attack.conftest import StartVictim
