@@ -32,7 +32,7 @@ from engine.store.sqlite import SqliteStore
 from engine.work import Reading, answer
 from tests.conftest import sign
 from tests.engine.conftest import make_config, read
-from tests.faults.processes import Life, Nursery, Served, bearer, settings_in
+from tests.faults.processes import Life, Nursery, Served, bearer, crowd_client, settings_in
 from tests.faults.standin import StandIn
 from tests.faults.traffic import Market, Postman
 from tests.reliability.scale import Figure
