@@ -10,8 +10,9 @@ import asyncio
 import datetime as dt
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar, cast
 
 import httpx
 import pytest
@@ -45,6 +46,12 @@ REASONS: Final = {
     "none": "none", "trialing": "trialing", "active": "paid", "past_due": "grace_period", "unpaid": "unpaid",
     "paused": "paused", "canceled": "canceled", "incomplete": "incomplete", "incomplete_expired": "expired",
 }  # fmt: skip
+
+
+class After(NamedTuple):
+    """So many days after the test clock's time."""
+
+    days: int
 
 
 class Stage:
@@ -112,7 +119,7 @@ class Life:
         self.stage, self.user, self.wait = stage, user, wait
         self.v1 = stage.v1
         self.now = 0
-        self.clock = self.customer = self.id = ""
+        self.clock = self.customer = self.session = self.id = ""
         self.seen = ["none"]
         self.due: Obj = {}
 
@@ -129,37 +136,51 @@ class Life:
             given |= {"payment_method": card, "invoice_settings": {"default_payment_method": card}}
         self.customer = self.v1.customers.create(given).id
 
-    def subscribe(self, **params: Any) -> None:
-        given = {"customer": self.customer, "items": [{"price": "price_pro"}]} | params
-        self.id = self.v1.subscriptions.create(given).id
+    def subscribe(self, *, refused: bool = False, free: bool = False, fee: int = 0, **params: Any) -> None:
+        """Subscribe; `free` by a coupon, with a `fee` up front, or `refused` as the card is."""
+        given: Obj = {"customer": self.customer, "items": [{"price": "price_pro"}]} | self._timed(params)
+        if free:
+            given["discounts"] = [{"coupon": self.v1.coupons.create({"percent_off": 100, "duration": "forever"}).id}]
+        if fee:
+            given["add_invoice_items"] = [{"price": self._price(fee)}]
+        with _refusal(refused):
+            self.id = self.v1.subscriptions.create(given).id
 
-    def checkout(self, **params: Any) -> str:
-        """Open a checkout session, as the service would; returns its id."""
-        return self.v1.checkout.sessions.create({
+    def checkout(self, **params: Any) -> None:
+        """Open a checkout session."""
+        self.session = self.v1.checkout.sessions.create({
             "mode": "subscription", "customer": self.customer, "client_reference_id": self.user,
             "line_items": [{"price": "price_pro", "quantity": 1}], "success_url": "http://app.example/ok", **params,
         }).id  # fmt: skip
 
-    def page(self, path: str, body: Obj, status: int = 200) -> Obj:
-        """Do what a button of Stripe's pages does."""
-        return self.stage.live.post(path, body, status)
+    def press(self, action: str, body: Obj, status: int = 200) -> None:
+        """Press a button of the checkout page, and take up the subscription that it made."""
+        self.stage.live.post(f"checkout/{self.session}/{action}", body, status)
+        for sub in self.v1.subscriptions.list({"customer": self.customer, "status": "all"}).data:
+            self.id = sub.id
 
-    def found(self) -> None:
-        """Take up the subscription that a checkout made."""
-        (sub,) = self.v1.subscriptions.list({"customer": self.customer, "status": "all"}).data
-        self.id = sub.id
+    def portal(self, action: str, body: Obj) -> None:
+        """Open the portal, and press a button there."""
+        session = self.v1.billing_portal.sessions.create({"customer": self.customer})
+        self.stage.live.post(f"portal/{session.id}/{action}", body)
+
+    def authenticate(self, succeed: bool) -> None:
+        """Answer 3-D Secure on the latest invoice's page."""
+        body = {"succeed": succeed}
+        self.stage.live.post(f"invoice/{self.sub.latest_invoice}/authenticate", body, 200 if succeed else 402)
 
     @property
     def sub(self) -> Any:
         return self.v1.subscriptions.retrieve(self.id)
 
-    @property
-    def invoice(self) -> str:
-        """The latest invoice's id."""
-        return str(self.sub.latest_invoice)
-
     def update(self, **params: Any) -> None:
-        self.v1.subscriptions.update(self.id, params)
+        self.v1.subscriptions.update(self.id, self._timed(params))
+
+    def change(self, *, quantity: int = 1, yearly: int = 0, **params: Any) -> None:
+        """Change the one item: how many, or to a yearly price."""
+        (item,) = self.sub["items"].data
+        new = {"price": self._price(yearly, recurring={"interval": "year"})} if yearly else {"quantity": quantity}
+        self.update(items=[{"id": item.id, **new}], **params)
 
     def cancel(self) -> None:
         self.v1.subscriptions.cancel(self.id)
@@ -169,29 +190,58 @@ class Life:
         bill_for = {"unused_time_from": {"type": "none"}}
         self.v1.subscriptions.pause(self.id, {"type": "subscription", "bill_for": bill_for})
 
-    def resume(self, behavior: str | None = None, options: Obj | None = None, **params: Any) -> None:
+    def resume(self, behavior: str = "", *, version: str | None = None, **params: Any) -> None:
         given = params | ({"payment_behavior": behavior} if behavior else {})
-        self.v1.subscriptions.resume(self.id, given, options)
+        self.v1.subscriptions.resume(self.id, given, {"stripe_version": version} if version else {})
 
-    def pay(self, card: str = "pm_card_visa", invoice: str = "") -> None:
-        self.v1.invoices.pay(invoice or self.invoice, {"payment_method": card})
+    def pay(self, card: str = "pm_card_visa", *, refused: bool = False) -> None:
+        """Pay the latest invoice, with the default card where none is named."""
+        with _refusal(refused):
+            self.v1.invoices.pay(self.sub.latest_invoice, {"payment_method": card} if card else {})
 
-    def pay_with_challenge(self) -> None:
-        """Pay with the default card, which asks for 3-D Secure, and pass it on the invoice's page."""
-        with pytest.raises(stripe.CardError):
-            self.v1.invoices.pay(self.invoice)
-        self.page(f"invoice/{self.invoice}/authenticate", {"succeed": True})
+    def pay_outside(self) -> None:
+        self.v1.invoices.pay(self.sub.latest_invoice, {"paid_out_of_band": True})
 
-    @property
-    def item(self) -> str:
-        """The id of the one item."""
-        (item,) = self.sub["items"].data
-        return str(item.id)
+    def confirm(self) -> None:
+        """Confirm the intent that was prepared for the latest invoice."""
+        (payment,) = self.v1.invoice_payments.list({"invoice": self.sub.latest_invoice}).data
+        self.v1.payment_intents.confirm(payment.payment.payment_intent, {"payment_method": "pm_card_visa"})
+
+    def void(self) -> None:
+        self.v1.invoices.void_invoice(self.sub.latest_invoice)
+
+    def forgive(self) -> None:
+        self.v1.invoices.mark_uncollectible(self.sub.latest_invoice)
+
+    def invoice_is(self, status: str) -> None:
+        assert self.v1.invoices.retrieve(self.sub.latest_invoice).status == status
 
     def card(self, card: str) -> None:
         """Another default card for whatever is charged from now on."""
         method = self.v1.payment_methods.attach(card, {"customer": self.customer})
         self.v1.customers.update(self.customer, {"invoice_settings": {"default_payment_method": method.id}})
+
+    def detach(self) -> None:
+        """Take the only card away."""
+        (method,) = self.v1.payment_methods.list({"customer": self.customer}).data
+        self.v1.payment_methods.detach(method.id)
+
+    def delete_customer(self) -> None:
+        self.v1.customers.delete(self.customer)
+
+    def _price(self, amount: int, **more: Any) -> str:
+        given = {"product": "prod_pro", "currency": "usd", "unit_amount": amount} | more
+        return str(self.v1.prices.create(given).id)
+
+    def _timed(self, params: Obj) -> Obj:
+        """Put times in the place of `After`."""
+        timed: Obj = {}
+        for name, value in params.items():
+            if isinstance(value, After):
+                timed[name] = self.now + value.days * DAY
+            else:
+                timed[name] = self._timed(cast("Obj", value)) if isinstance(value, dict) else value
+        return timed
 
     # -- time --------------------------------------------------------------------------------------
 
@@ -208,13 +258,9 @@ class Life:
         """Advance by this much."""
         self.to(self.now + int(days * DAY + hours * HOUR))
 
-    @property
-    def period_end(self) -> int:
-        return min(int(item.current_period_end) for item in self.sub["items"].data)
-
-    def renewal(self) -> None:
-        """Advance past the period's end and the hour for which the draft waits."""
-        self.to(self.period_end + HOUR)
+    def renewal(self, hours: int = 1) -> None:
+        """Advance past the period's end, and the hour for which the draft waits."""
+        self.to(_period_end(self.sub) + hours * HOUR)
 
     # -- read on both sides ------------------------------------------------------------------------
 
@@ -254,10 +300,17 @@ class Life:
         return answer
 
 
+def _refusal(expected: bool) -> AbstractContextManager[object]:
+    return pytest.raises(stripe.CardError) if expected else nullcontext()
+
+
+def _period_end(sub: Any) -> int:
+    return min(int(item.current_period_end) for item in sub["items"].data)
+
+
 def _dates(sub: Any) -> Obj:
-    end = min(int(item.current_period_end) for item in sub["items"].data)
     return {
-        "subscription_id": sub.id, "current_period_end": _text(end), "trial_end": _text(sub.trial_end),
+        "subscription_id": sub.id, "current_period_end": _text(_period_end(sub)), "trial_end": _text(sub.trial_end),
         "cancel_at": _text(sub.cancel_at), "collection_paused": sub.pause_collection is not None,
     }  # fmt: skip
 

@@ -30,7 +30,8 @@ def play_all(stage: Stage, prefix: str, *, wait: bool) -> dict[Path, Life]:
     def play(path: Path) -> str:
         life = lives[path]
         try:
-            path.play(life)
+            for step in path.steps:
+                step(life)
         except Exception as error:
             return f"{path}: {type(error).__name__}: {error} (seen: {life.seen})"
         pairs = list(zip(life.seen, life.seen[1:], strict=False))

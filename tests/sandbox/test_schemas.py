@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -31,7 +31,11 @@ def bodies() -> dict[str, Obj]:
 
 def places(body: Any, way: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """The way to each value in a body."""
-    pairs: Any = body.items() if isinstance(body, dict) else enumerate(body) if isinstance(body, list) else ()
+    pairs: list[tuple[Any, Any]] = []
+    if isinstance(body, dict):
+        pairs = list(cast("Obj", body).items())
+    elif isinstance(body, list):
+        pairs = list(enumerate(cast("list[Any]", body)))
     found: list[tuple[Any, ...]] = []
     for key, value in pairs:
         found += [(*way, key), *places(value, (*way, key))]
