@@ -59,13 +59,14 @@ def places(tree: Obj) -> list[Place]:
     """Return where every value within is held."""
     found: list[Place] = []
     waiting: list[Any] = [tree]
+    holder: Any
     while waiting:
         holder = waiting.pop()
-        keys: list[Any] = list(cast("Obj", holder)) if isinstance(holder, dict) else list(range(len(holder)))
-        for key in keys:
-            found.append((holder, key))
-            if isinstance(holder[key], dict | list):
-                waiting.append(holder[key])
+        inner = cast("Obj", holder).items() if isinstance(holder, dict) else enumerate(cast("list[Any]", holder))
+        for key, value in inner:
+            found.append((cast("Any", holder), key))
+            if isinstance(value, dict | list):
+                waiting.append(value)
     return found
 
 
@@ -91,7 +92,8 @@ def _wrap(rng: random.Random, holder: Any, key: Any) -> None:
 
 def _multiply(rng: random.Random, holder: Any, key: Any) -> None:
     if isinstance(holder, list):
-        cast("list[Any]", holder).extend([holder[key]] * rng.choice((1, 50, 300)))
+        many: list[Any] = [cast("Any", holder)[key]] * rng.choice((1, 50, 300))
+        cast("list[Any]", holder).extend(many)
     else:
         holder[str(key).upper()] = holder[key]
 

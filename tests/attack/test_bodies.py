@@ -10,14 +10,14 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from tests.attack.conftest import StartVictim
 from tests.attack.hose import Answer, Line, ask, pour, webhook
 from tests.attack.mutate import mutant
-from tests.attack.victim import Victim, bearer, closed_by_the_server, fresh
+from tests.attack.victim import Obj, Victim, bearer, closed_by_the_server, fresh
 from tests.conftest import sign, subscription_event
 from tests.reliability.scale import Figure, first_seed, size
 from tests.stripe_payloads import event
@@ -134,7 +134,8 @@ def test_numbers(victim: Victim) -> None:
 def test_an_id_of_a_megabyte(victim: Victim) -> None:
     """A signed event whose id, or any id in it, is a megabyte long, or no text: 400 or kept, and never cut short."""
     long = "evt_" + "x" * (MIB - 200)
-    for event_id in (long, "x" * 256, "", "\0", "a\0b", "\ud800", None, 5, True, [], {"id": "evt_1"}):
+    ids: tuple[Any, ...] = (long, "x" * 256, "", "\0", "a\0b", "\ud800", None, 5, True, [], {"id": "evt_1"})
+    for event_id in ids:
         before = victim.rows()
         body = json.dumps({"id": event_id, "type": "customer.created"}).encode()
         answer = victim.deliver(body)
@@ -155,12 +156,16 @@ def hostile() -> dict[str, bytes]:
     good = json.dumps(subscription_event("u_hostile", sub_id="sub_hostile", event_id="evt_hostile")).encode()
     return {
         "empty": b"", "a space": b" ", "null": b"null", "true": b"true", "number": b"1", "text": b'"evt_1"',
-        "array": b"[" + good + b"]", "empty array": b"[]", "empty object": b"{}", "byte order mark": b"\xef\xbb\xbf" + good,
-        "UTF-16": good.decode().encode("utf-16"), "UTF-32": good.decode().encode("utf-32"), "latin-1": b'{"id": "\xe9", "type": "a"}',
+        "array": b"[" + good + b"]", "empty array": b"[]", "empty object": b"{}",
+        "byte order mark": b"\xef\xbb\xbf" + good,
+        "UTF-16": good.decode().encode("utf-16"), "UTF-32": good.decode().encode("utf-32"),
+        "latin-1": b'{"id": "\xe9", "type": "a"}',
         "overlong": b'{"id": "\xc0\xaf", "type": "a"}', "surrogates as UTF-8": b'{"id": "\xed\xa0\x80", "type": "a"}',
-        "lone surrogate": b'{"id": "\\ud800", "type": "a"}', "trailing comma": good[:-1] + b",}", "comment": b"/**/" + good,
+        "lone surrogate": b'{"id": "\\ud800", "type": "a"}', "trailing comma": good[:-1] + b",}",
+        "comment": b"/**/" + good,
         "two objects": good + good, "a NUL behind": good + b"\0", "cut off": good[:-1], "form": b"id=evt_1&type=a",
-        "NaN": b'{"id": NaN, "type": "a"}', "gzip": b"\x1f\x8b\x08\0" + bytes(40), "random": random.Random(7).randbytes(3_000),
+        "NaN": b'{"id": NaN, "type": "a"}', "gzip": b"\x1f\x8b\x08\0" + bytes(40),
+        "random": random.Random(7).randbytes(3_000),
     }  # fmt: skip
 
 
@@ -312,8 +317,9 @@ def test_fields_missing_and_mistyped(victim: Victim) -> None:
     told = subscription_event("u_typed", sub_id="sub_typed", event_id="evt_ID")
 
     def walk(holder: Any) -> None:
-        for key in list(holder) if isinstance(holder, dict) else range(len(holder)):
-            kept = holder[key]
+        keys: list[Any] = list(cast("Obj", holder)) if isinstance(holder, dict) else list(range(len(holder)))
+        for key in keys:
+            kept = cast("Any", holder)[key]
             for value in wrong:
                 holder[key] = value
                 bodies.append(json.dumps(told).replace("evt_ID", fresh("evt")).encode())
@@ -323,7 +329,7 @@ def test_fields_missing_and_mistyped(victim: Victim) -> None:
                 bodies.append(json.dumps(told).replace("evt_ID", fresh("evt")).encode())
                 holder[key] = kept
             if isinstance(kept, dict | list):
-                walk(kept)
+                walk(cast("Any", kept))
 
     walk(told)
     answers = answered(victim, [webhook(body, sign(body)) for body in bodies])

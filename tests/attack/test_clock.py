@@ -53,7 +53,7 @@ def clocked(tmp_path: Path, hand: Hand) -> Iterator[Clocked]:
 
 
 def test_a_clock_that_steps_back(clocked: Clocked, hand: Hand) -> None:
-    """An hour back: the version never falls, what was shown stays true, tokens and signatures are judged by the new now."""
+    """An hour back: the version never falls, what was shown stays; tokens and signatures are judged by the new now."""
     user, start = fresh("u"), hand.now
     told = subscription_event(user, sub_id=fresh("sub"), event_id=fresh("evt"), created=int(start))
     token = {"Authorization": f"Bearer {make_token(user, exp=int(start) + 600, nbf=int(start) - 60)}"}
@@ -88,7 +88,7 @@ def test_a_clock_that_steps_back(clocked: Clocked, hand: Hand) -> None:
 
 
 def test_a_clock_that_goes_to_and_fro(clocked: Clocked, hand: Hand) -> None:
-    """Around the end of a trial, to and fro: the version only rises, and access is what the rule says of that moment."""
+    """Around the end of the grace, to and fro: the version only rises, and access is what is right at that moment."""
     user, start = fresh("u"), int(hand.now)
     told = subscription_event(user, sub_id=fresh("sub"), event_id=fresh("evt"), status="past_due", created=start)
     assert clocked.deliver(told, sign(_body(told), t=start)).json()["outcome"] in ("applied", "pending")

@@ -25,7 +25,8 @@ UNMAPPED = [
     "product.created", "price.updated", "charge.refunded", "customer.subscription", "customer.subscription.",
     "CUSTOMER.SUBSCRIPTION.UPDATED", " customer.subscription.updated", "customer.subscription.updated ",
     "customer.subscription.updated.v2", "customer.source.created", "customer.tax_id.created", "invoice.created",
-    "invoice.deleted", "invoice.updated", "account.updated", "v2.core.event_destination.ping", "radar.early_fraud_warning",
+    "invoice.deleted", "invoice.updated", "account.updated", "v2.core.event_destination.ping",
+    "radar.early_fraud_warning",
     "customer.subscription.collapsed", "test_helpers.test_clock.ready", "*", "подписка.создана",
 ]  # fmt: skip
 TABLES = ("customer", "subscription", "bill", "users", "ask", "checkout")

@@ -76,7 +76,7 @@ def test_headers_of_every_kind_of_answer(victim: Victim, kind: str) -> None:
 
 @pytest.mark.parametrize("path", PAGES)
 def test_pages_run_only_what_their_policy_names(victim: Victim, path: str) -> None:
-    """A page loads nothing from elsewhere and has no handler in an attribute; each inline script is named by its hash."""
+    """A page loads nothing from elsewhere, has no handler in an attribute, and names each inline script by its hash."""
     answer = victim.get(path)
     page, policy = answer.body.decode(), answer.header("content-security-policy") or ""
     assert not re.search(r"""\son\w+\s*=\s*["']""", page)
@@ -89,7 +89,7 @@ def test_pages_run_only_what_their_policy_names(victim: Victim, path: str) -> No
 
 
 def test_methods(victim: Victim) -> None:
-    """Only the methods that a route has: others are 405 with Allow, whatever an override header says; TRACE echoes nothing."""
+    """Other methods than a route's are 405 with Allow, whatever an override header says; TRACE echoes nothing."""
     overrides = ("X-HTTP-Method-Override: GET", "X-HTTP-Method: GET", "X-Method-Override: GET")
     for method in ("PUT", "PATCH", "DELETE", "TRACE", "HEAD", "PROPFIND", "PURGE"):
         for path in ("/subscription", "/plans", "/metrics", "/webhooks/stripe", "/checkout"):
@@ -103,10 +103,14 @@ def test_methods(victim: Victim) -> None:
 
 
 PATHS = [
-    "/%2e%2e/metrics", "/../metrics", "/..;/metrics", "/subscription/../metrics", "/subscription/%2e%2e/metrics", "/./metrics",
-    "/metrics/", "//metrics", "/metrics;x=1", "/metrics%00", "/metrics%20", "/METRICS", "/metrics.json", "/%6detrics", "/metrics/..",
-    "/metrics%2f", "/\\metrics", "/metrics?token=" + ADMIN_TOKEN, "/metrics#x", "http://localhost/metrics", "http://evil.example/metrics",
-    "/%c0%ae%c0%ae/metrics", "/%u002e/metrics", "/health/../metrics", "/schema/../metrics", "/schema/%2e%2e%2fmetrics", "/%252e%252e/metrics",
+    "/%2e%2e/metrics", "/../metrics", "/..;/metrics", "/subscription/../metrics", "/subscription/%2e%2e/metrics",
+    "/./metrics",
+    "/metrics/", "//metrics", "/metrics;x=1", "/metrics%00", "/metrics%20", "/METRICS", "/metrics.json", "/%6detrics",
+    "/metrics/..",
+    "/metrics%2f", "/\\metrics", "/metrics?token=" + ADMIN_TOKEN, "/metrics#x", "http://localhost/metrics",
+    "http://evil.example/metrics",
+    "/%c0%ae%c0%ae/metrics", "/%u002e/metrics", "/health/../metrics", "/schema/../metrics",
+    "/schema/%2e%2e%2fmetrics", "/%252e%252e/metrics",
 ]  # fmt: skip
 
 
@@ -129,10 +133,13 @@ def test_long_and_many(victim: Victim) -> None:
         "query": ask("GET", "/plans?" + "a=1&" * 15_000), "query beyond": ask("GET", "/plans?" + "a=1&" * 200_000),
         "numbers": ask("GET", "/subscription/history?" + "limit=1&" * 7_000, *bearer("u_long")),
         "nested": ask("GET", "/subscription/history?" + "a[" * 5_000, *bearer("u_long")),
-        "percent": ask("GET", "/" + "%41" * 15_000), "slashes": ask("GET", "/" * 60_000), "dots": ask("GET", "/" + "../" * 15_000),
+        "percent": ask("GET", "/" + "%41" * 15_000), "slashes": ask("GET", "/" * 60_000), "dots": ask("GET",
+        "/" + "../" * 15_000),
         "headers": ask("GET", "/plans", *[f"X-{n}: 1" for n in range(20_000)]),
-        "cookies": ask("GET", "/plans", "Cookie: " + ";" * 500_000), "tags": ask("GET", "/subscription", *bearer("u_long"), 'If-None-Match: ' + '"a,' * 150_000),
-        "accept": ask("GET", "/plans", "Accept: " + "text/html;q=0.1," * 30_000), "type": ask("POST", "/checkout", *bearer("u_long"), "Content-Type: " + "a/b;" * 50_000, body=b"{}"),
+        "cookies": ask("GET", "/plans", "Cookie: " + ";" * 500_000), "tags": ask("GET", "/subscription",
+        *bearer("u_long"), 'If-None-Match: ' + '"a,' * 150_000),
+        "accept": ask("GET", "/plans", "Accept: " + "text/html;q=0.1," * 30_000), "type": ask("POST", "/checkout",
+        *bearer("u_long"), "Content-Type: " + "a/b;" * 50_000, body=b"{}"),
     }  # fmt: skip
     for name, request in longs.items():
         begun = time.monotonic()
@@ -200,7 +207,7 @@ def test_requests_in_a_row_are_answered_in_order(victim: Victim) -> None:
 
 
 def test_rate_limits(cramped: Victim) -> None:
-    """Checkouts and portals of one user share a bucket: a burst, then 429 with Retry-After; nobody else is kept waiting."""
+    """Checkouts and portals of a user share a bucket: a burst, then 429 with Retry-After; nobody else has to wait."""
     victim = cramped
     user, other = fresh("u"), fresh("u")
 
@@ -273,7 +280,7 @@ def test_too_many_connections(cramped: Victim) -> None:
 
 
 def test_operators_routes_are_closed_unless_opened(cramped: Victim) -> None:
-    """Without ADMIN_TOKEN there is no operator's route, whatever is sent; the answer is that of any path with nothing."""
+    """Without ADMIN_TOKEN there is no operator's route, whatever is sent: it is as any path where nothing is."""
     victim = cramped
     nothing = victim.request("GET", "/nothing", f"Authorization: Bearer {ADMIN_TOKEN}")
     for header in (
@@ -293,7 +300,8 @@ def test_operators_routes_are_closed_unless_opened(cramped: Victim) -> None:
 def test_a_webhook_of_any_type_is_read_as_bytes(victim: Victim) -> None:
     """No Content-Type, coding or charset changes what the signature is over; a compressed body is not unpacked."""
     user = fresh("u")
-    for header in ("Content-Type: text/plain", "Content-Type: multipart/form-data; boundary=x", "Content-Type: application/json; charset=utf-16",
+    for header in ("Content-Type: text/plain", "Content-Type: multipart/form-data; boundary=x",
+    "Content-Type: application/json; charset=utf-16",
                    "Content-Encoding: gzip", "X: y"):  # fmt: skip
         body = json.dumps(subscription_event(user, event_id=fresh("evt"), sub_id=fresh("sub"))).encode()
         answer = victim.request("POST", "/webhooks/stripe", f"Stripe-Signature: {sign(body)}", header, body=body)

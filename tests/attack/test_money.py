@@ -1,8 +1,7 @@
-"""RELIABILITY 17: no URL, price or quantity comes from a client; what can't be sold is 422 before Stripe hears of it."""
+"""RELIABILITY 17: no URL or price comes from a client; what can't be sold is 422 before Stripe hears of it."""
 
 from __future__ import annotations
 
-import itertools
 import json
 from typing import Any
 from urllib.parse import quote
@@ -18,24 +17,33 @@ from tests.reliability.scale import Figure
 APP = "http://localhost:3000/"
 EVIL = "evil.example"
 URLS = [
-    f"https://{EVIL}", f"//{EVIL}", f"/\\{EVIL}", f"https:{EVIL}", "javascript:alert(1)", f"http://localhost:3000@{EVIL}/",
+    f"https://{EVIL}", f"//{EVIL}", f"/\\{EVIL}", f"https:{EVIL}", "javascript:alert(1)",
+    f"http://localhost:3000@{EVIL}/",
     f"http://localhost:3000.{EVIL}/", f"\thttps://{EVIL}", f"https://{EVIL}%00.localhost", "data:text/html,<script>",
 ]  # fmt: skip
 NAMES = [
-    "success_url", "cancel_url", "return_url", "url", "redirect", "redirect_uri", "next", "callback", "success_path", "ui_mode",
-    "price", "price_id", "amount", "unit_amount", "currency", "line_items", "price_data", "mode", "customer", "customer_email",
-    "discounts", "coupon", "trial_period_days", "trial_end", "metadata", "client_reference_id", "subscription_data", "on_behalf_of",
-    "payment_method_types", "automatic_tax", "application_fee_percent", "transfer_data", "idempotency_key", "expand", "email",
+    "success_url", "cancel_url", "return_url", "url", "redirect", "redirect_uri", "next", "callback", "success_path",
+    "ui_mode",
+    "price", "price_id", "amount", "unit_amount", "currency", "line_items", "price_data", "mode", "customer",
+    "customer_email",
+    "discounts", "coupon", "trial_period_days", "trial_end", "metadata", "client_reference_id", "subscription_data",
+    "on_behalf_of",
+    "payment_method_types", "automatic_tax", "application_fee_percent", "transfer_data", "idempotency_key", "expand",
+    "email",
     "flow_data", "configuration", "locale", "__proto__", "Plan", "plan ", "quantity[]", "line_items[0][price]", "",
 ]  # fmt: skip
 STRINGS = [
-    "", " ", "Pro", "pro ", " pro", "pro\n", "pro\0", "PRO", "pro,starter", "../pro", "price_pro", "price_starter", "*", "null",
-    "__proto__", "constructor", "pro' OR 1=1 --", "${jndi:ldap://x}", "{{7*7}}", "%s%n", "\u202eorp", "рrо", "𝒑𝒓𝒐", "x" * 255, "x" * 256,
+    "", " ", "Pro", "pro ", " pro", "pro\n", "pro\0", "PRO", "pro,starter", "../pro", "price_pro", "price_starter",
+    "*", "null",
+    "__proto__", "constructor", "pro' OR 1=1 --", "${jndi:ldap://x}", "{{7*7}}", "%s%n", "\u202eorp", "рrо", "𝒑𝒓𝒐",
+    "x" * 255, "x" * 256,
     "x" * 15_000, "[]", "plans.pro", "pro?price=price_x", "pro&price=price_x", "pro#", f"https://{EVIL}/pro",
 ]  # fmt: skip
 QUANTITIES: list[str] = [
-    "0", "-1", "-0", "10001", "99999999999999999999", "-99999999999999999999", "1.5", "1e9", "0.9999", "1e-9", "true", "false", "null",
-    '"1"', '""', "[]", "[1]", "{}", "NaN", "Infinity", "1e400", "2147483648", "9223372036854775808", "0x10", "01", "1_000",
+    "0", "-1", "-0", "10001", "99999999999999999999", "-99999999999999999999", "1.5", "1e9", "0.9999", "1e-9", "true",
+    "false", "null",
+    '"1"', '""', "[]", "[1]", "{}", "NaN", "Infinity", "1e400", "2147483648", "9223372036854775808", "0x10", "01",
+    "1_000",
 ]  # fmt: skip
 
 
@@ -52,29 +60,25 @@ def buy(shop: Victim, body: Any, *headers: str, query: str = "", user: str | Non
 def test_what_is_refused_before_any_call(shop: Victim, stripe_side: StandIn, figure: Figure) -> None:
     """Unknown plans, fields and flows, quantities that can't be: 400 or 422, and Stripe is not asked at all."""
     before = calls(stripe_side)
-    tried: list[tuple[str, Answer]] = []
-    for plan in STRINGS:
-        tried.append((plan, buy(shop, {"plan": plan})))
-    for plan in (None, 5, True, ["pro"], {"pro": 1}, 1.5):
-        tried.append((str(plan), buy(shop, {"plan": plan})))
-    for quantity in QUANTITIES:
-        tried.append((quantity, buy(shop, f'{{"plan": "pro", "quantity": {quantity}}}'.encode())))
-    for name, value in itertools.product(NAMES, (f"https://{EVIL}", 1, None, {"a": EVIL})):
-        tried.append((name, buy(shop, {"plan": "pro", name: value})))
-        tried.append((name, shop.post("/portal", fresh("u"), {name: value})))
-    for flow in [*STRINGS, *URLS, 1, True, [], {}, "subscription_update_confirm"]:
-        tried.append((str(flow), shop.post("/portal", fresh("u"), {"flow": flow})))
-    for body in (
+    plans: list[Any] = [*STRINGS, None, 5, True, ["pro"], {"pro": 1}, 1.5]
+    flows: list[Any] = [*STRINGS, *URLS, 1, True, [], {}, "subscription_update_confirm"]
+    fields = [{name: value} for name in NAMES for value in (f"https://{EVIL}", 1, None, {"a": EVIL})]
+    wishes: list[Any] = [{"plan": plan} for plan in plans]
+    wishes += [f'{{"plan": "pro", "quantity": {quantity}}}'.encode() for quantity in QUANTITIES]
+    wishes += [{"plan": "pro"} | field for field in fields]
+    wishes += [
         b"",
         b"[]",
         b'"pro"',
         b"plan=pro",
         b"\xff",
         b"{",
-        b'{"plan": "pro"}{"plan": "pro"}',
-        b'{"plan": "pro", "promotion_code": 5}',
-    ):
-        tried.append((repr(body), buy(shop, body)))
+        b'{"plan": "pro"}' * 2,
+        {"plan": "pro", "promotion_code": 5},
+    ]
+    doors: list[Any] = [*fields, *({"flow": flow} for flow in flows)]
+    tried = [(repr(wish), buy(shop, wish)) for wish in wishes]
+    tried += [(repr(door), shop.post("/portal", fresh("u"), door)) for door in doors]
     wrong = [(what[:80], answer) for what, answer in tried if answer.status not in (400, 409, 422)]
     assert not wrong, wrong[0]
     assert {answer.header("content-type") for _, answer in tried} == {"application/problem+json"}
@@ -85,7 +89,7 @@ def test_what_is_refused_before_any_call(shop: Victim, stripe_side: StandIn, fig
 
 @pytest.mark.parametrize("url", URLS)
 def test_no_url_of_a_client_reaches_stripe(shop: Victim, stripe_side: StandIn, url: str) -> None:
-    """Headers and queries that name another place change nothing: the way back is under APP_URL, the price the catalogue's."""
+    """Whatever place a header or query names: the way back is under APP_URL, and the price is the catalogue's."""
     user = fresh("u")
     plain = url.strip()
     lies = [f"{name}: {plain}" for name in ("Origin", "Referer", "X-Forwarded-Proto", "X-Original-URL", "X-Return-Url")]

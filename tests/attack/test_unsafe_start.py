@@ -31,9 +31,12 @@ MORE: list[tuple[str, Changes]] = [
     ("ADMIN_TOKEN", {"ADMIN_TOKEN": "ü" * 20}),
     ("ADMIN_TOKEN_FILE", {"ADMIN_TOKEN": None, "ADMIN_TOKEN_FILE": "/nonexistent"}),
     # a live key beside another origin than Stripe's
-    ("STRIPE_API_BASE", {"STRIPE_SECRET_KEY": LIVE, "APP_URL": "https://a.example", "STRIPE_API_BASE": "http://127.0.0.1:8001"}),
-    ("STRIPE_API_BASE", {"STRIPE_SECRET_KEY": LIVE, "APP_URL": "https://a.example", "STRIPE_API_BASE": "http://api.stripe.com"}),
-    ("STRIPE_API_BASE", {"STRIPE_SECRET_KEY": LIVE, "APP_URL": "https://a.example", "STRIPE_API_BASE": "https://api.stripe.com.evil.example"}),
+    ("STRIPE_API_BASE", {"STRIPE_SECRET_KEY": LIVE, "APP_URL": "https://a.example",
+    "STRIPE_API_BASE": "http://127.0.0.1:8001"}),
+    ("STRIPE_API_BASE", {"STRIPE_SECRET_KEY": LIVE, "APP_URL": "https://a.example",
+    "STRIPE_API_BASE": "http://api.stripe.com"}),
+    ("STRIPE_API_BASE", {"STRIPE_SECRET_KEY": LIVE, "APP_URL": "https://a.example",
+    "STRIPE_API_BASE": "https://api.stripe.com.evil.example"}),
     ("STRIPE_API_BASE", {"STRIPE_SECRET_KEY": LIVE.replace("sk_", "rk_"), "APP_URL": "https://a.example"}),
     ("STRIPE_API_BASE", {"STRIPE_API_BASE": "https://api.stripe.com@evil.example"}),
     # two key sources, or three
