@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeAlias
 
-from litestar import Request
+from litestar.connection import ASGIConnection
 from litestar.types import (
     ASGIApp,
     HTTPResponseBodyEvent,
@@ -30,8 +30,9 @@ def at_once(function: Function) -> Callable[[ASGIApp], ASGIApp]:
     def instead(app: ASGIApp) -> ASGIApp:
         async def answer(scope: Scope, receive: Receive, send: Send) -> None:
             handler: Any = scope["route_handler"]
-            if handler.resolve_guards():
-                await handler.authorize_connection(connection=Request[Any, Any, Any](scope))
+            connection: ASGIConnection[Any, Any, Any, Any] = ASGIConnection(scope)
+            for guard in handler.resolve_guards():  # Litestar's own way copies the handler for each of them
+                await guard(connection, handler)
             await function(scope, receive, send)
 
         return answer

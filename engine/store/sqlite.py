@@ -1,9 +1,8 @@
 """SQLite: one writing connection, fed by one task that commits what has gathered, a batch at a time.
 
 Every `write` waits in a queue.  One hop into the connection's thread takes up to 64 of them through one
-transaction, and their callers hear of it only after COMMIT
-(WAL, synchronous=FULL: after the disk has it).  Only this task ever holds a transaction, so a caller that is
-cancelled leaves none open.
+transaction, and their callers hear of it only after COMMIT (WAL, synchronous=FULL: after the disk has it).  Only
+this task ever holds a transaction, so a caller that is cancelled leaves none open.
 
 Two locks on a file beside the database keep other processes in order: the service holds one for its life, so
 that a second service on the same file is refused, and whoever writes holds the other for the batch
@@ -31,8 +30,8 @@ T = TypeVar("T")
 BATCH: Final = 64
 MOST_WAITING: Final = 10_000
 """Units of work that may wait; beyond it a caller is told to come back."""
-_READERS: Final = 2
 _LOOK_SECONDS: Final = 0.5
+_PRAGMAS: Final = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON")
 
 # sqlite3 binds ?1 from a tuple faster than $1 from a dict
 _STATEMENTS: Final = {name: sql.replace("$", "?") for name, sql in statements(SQLITE).items()}
@@ -53,8 +52,29 @@ def _drive(connection: sqlite3.Connection, work: Work[T]) -> T:
         return end.value
 
 
-def _read(connection: sqlite3.Connection, work: Callable[[], Work[T]]) -> T:
-    return _drive(connection, work())
+def _read_batch(connection: sqlite3.Connection, jobs: list[_Job[Any]]) -> list[Any]:
+    """Read for each job what is committed when its turn comes; an exception in the list is that job's own."""
+    results: list[Any] = []
+    for job in jobs:
+        try:
+            results.append(_drive(connection, job.work()))
+        except Exception as error:
+            results.append(error)
+    return results
+
+
+def _tell(jobs: list[_Job[Any]], results: list[Any]) -> None:
+    """Give each caller that still waits what came of its job."""
+    for job, result in zip(jobs, results, strict=True):
+        if job.done.done():
+            continue
+        if isinstance(result, sqlite3.Error):
+            cause, result = result, StoreUnavailable(str(result))
+            result.__cause__ = cause
+        if isinstance(result, Exception):
+            job.done.set_exception(result)
+        else:
+            job.done.set_result(result)
 
 
 def _data_version(connection: sqlite3.Connection) -> int:
@@ -139,14 +159,15 @@ class SqliteStore:
     `on_foreign_change` is called when another process (`interlock reconcile`) has written to the file.
     """
 
-    def __init__(self, writer: aiosqlite.Connection, readers: list[aiosqlite.Connection], locks: Locks) -> None:
+    def __init__(self, writer: aiosqlite.Connection, reader: aiosqlite.Connection, locks: Locks) -> None:
         self.on_foreign_change: OnForeignChange = lambda users: None
         self._writer = writer
-        self._readers = readers
+        self._reader = reader
+        self._to_read: list[_Job[Any]] = []
+        self._reading: asyncio.Task[None] | None = None
         self._locks = locks
         self._jobs: asyncio.Queue[_Job[Any] | None] = asyncio.Queue(MOST_WAITING)
         self._data_version = 0
-        self._next_reader = 0
         self._task = asyncio.create_task(self._write_batches(), name="sqlite writer")
 
     @classmethod
@@ -162,7 +183,7 @@ class SqliteStore:
                 locks.hold_service()
             writer = await _connect(path, connections)
             await _in_thread(writer, _migrate, locks)
-            readers = [await _connect(path, connections, read_only=True) for _ in range(_READERS)]
+            reader = await _connect(path, connections, read_only=True)
         except BaseException as error:
             for connection in connections:
                 await connection.close()
@@ -171,7 +192,7 @@ class SqliteStore:
             if isinstance(cause, sqlite3.Error):
                 raise BadConfiguration(f"DATABASE_URL: {path}: {cause}") from error
             raise
-        return cls(writer, readers, locks)
+        return cls(writer, reader, locks)
 
     async def write(self, work: Callable[[], Work[T]], *, about: str | None = None) -> T:
         """Run a unit of work; return once its batch is committed and on disk."""
@@ -183,12 +204,24 @@ class SqliteStore:
         return await job.done
 
     async def read(self, work: Callable[[], Work[T]]) -> T:
-        """Run a unit of work that only reads, on a connection that can do nothing else."""
-        self._next_reader = (self._next_reader + 1) % len(self._readers)
+        """Run a unit of work that only reads; those that ask at the same time share a hop into the thread."""
+        job = _Job(work, asyncio.get_running_loop().create_future())
+        self._to_read.append(job)
+        if self._reading is None:
+            self._reading = asyncio.create_task(self._read_batches(), name="sqlite reader")
+        return await job.done
+
+    async def _read_batches(self) -> None:
         try:
-            return await _in_thread(self._readers[self._next_reader], _read, work)
-        except sqlite3.Error as error:
-            raise StoreUnavailable(str(error)) from error
+            while self._to_read:
+                jobs, self._to_read = self._to_read[:BATCH], self._to_read[BATCH:]
+                try:
+                    results = await _in_thread(self._reader, _read_batch, jobs)
+                except Exception as error:
+                    results = [error] * len(jobs)
+                _tell(jobs, results)
+        finally:
+            self._reading = None
 
     def announce(self, users: Iterable[str]) -> None:
         """Nobody else streams from this file; a command beside the service hears by looking."""
@@ -202,8 +235,8 @@ class SqliteStore:
         """Commit what waits, then let go of the file."""
         await self._jobs.put(None)
         await self._task
-        for connection in (*self._readers, self._writer):
-            await connection.close()
+        await self._reader.close()
+        await self._writer.close()
         self._locks.release()
 
     async def _write_batches(self) -> None:
@@ -237,17 +270,7 @@ class SqliteStore:
         except Exception as error:
             jobs += self._take_waiting()  # they would wait as long for the same answer, batch after batch
             results = [error] * len(jobs)
-        for job, result in zip(jobs, results, strict=True):
-            if job.done.done():
-                continue
-            if isinstance(result, sqlite3.Error):
-                unavailable = StoreUnavailable(str(result))
-                unavailable.__cause__ = result
-                job.done.set_exception(unavailable)
-            elif isinstance(result, Exception):
-                job.done.set_exception(result)
-            else:
-                job.done.set_result(result)
+        _tell(jobs, results)
 
     async def _look_for_foreign_changes(self) -> None:
         try:
@@ -262,8 +285,7 @@ class SqliteStore:
 async def _connect(path: Path, opened: list[aiosqlite.Connection], *, read_only: bool = False) -> aiosqlite.Connection:
     connection = await aiosqlite.connect(path, isolation_level=None, timeout=BUSY_SECONDS, cached_statements=256)
     opened.append(connection)
-    pragmas = ["journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"]
-    for pragma in [*pragmas, *(["query_only = ON"] if read_only else [])]:
+    for pragma in (*_PRAGMAS, f"query_only = {int(read_only)}"):
         await connection.execute(f"PRAGMA {pragma}")
     return connection
 
