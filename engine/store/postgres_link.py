@@ -27,7 +27,7 @@ _LIMITS: Final = {
     "idle_in_transaction_session_timeout": "10000",
     "tcp_user_timeout": "5000",
 }
-_PLANS: Final = {
+PLANS: Final = {
     # Every statement that matters finds its rows by a key.  Its plan is made once a connection and stays that one,
     # also where the tables were still empty then, or their statistics lie.
     "plan_cache_mode": "force_generic_plan",
@@ -147,7 +147,7 @@ class Connector:
     def __init__(self, url: str, application: str) -> None:
         self.warnings: list[str] = []
         self._url = url
-        self._settings = {**_LIMITS, **_PLANS, "application_name": application}
+        self._settings = {**_LIMITS, **PLANS, "application_name": application}
 
     async def connect(self, *, limited: bool = True) -> Link:
         """Connect within a few seconds to a server that takes writes."""

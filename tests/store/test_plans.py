@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from engine.store.postgres_link import PLANS
 from engine.store.statements import POSTGRES, SQLITE, statements
 from tests.store.conftest import Database
 from tests.tools.fill import fill
@@ -26,14 +27,13 @@ async def plans(database: Database) -> dict[str, str]:
     await fill(database.url, 2_000)
     words = SQLITE if database.kind == "sqlite" else POSTGRES
     found: dict[str, str] = {}
-    connection = await connect(database.url) if database.kind == "postgresql" else None
+    connection = await connect(database.url, server_settings=PLANS) if database.kind == "postgresql" else None
     for name, sql in statements(words).items():
         arguments = max((int(number) for number in re.findall(r"\$(\d+)", sql)), default=0)
         if connection is None:
             rows = await database.look(f"EXPLAIN QUERY PLAN {sql}", *[None] * arguments)
             found[name] = "\n".join(str(row[3]) for row in rows)
         else:
-            await connection.execute("SET plan_cache_mode = force_generic_plan")
             await connection.execute(f"PREPARE {name} AS {sql}")
             given = f"({', '.join(['NULL'] * arguments)})" if arguments else ""
             rows = await connection.fetch(f"EXPLAIN EXECUTE {name}{given}")
@@ -44,7 +44,7 @@ async def plans(database: Database) -> dict[str, str]:
 
 
 async def test_no_statement_scans_a_table(database: Database) -> None:
-    """Each finds its rows by a key or an index, by the database's own plan (PostgreSQL's with its own settings)."""
+    """Each finds its rows by a key or an index, by the plan that our own connections get."""
     scans = {
         name: plan
         for name, plan in (await plans(database)).items()
