@@ -22,6 +22,7 @@ import uvicorn
 from api.app import create_app
 from api.server import listen, server_config
 from api.settings import load_settings
+from tests import counts
 from tests.reliability.scale import Figure
 
 ROOT: Final = Path(__file__).parent.parent
@@ -226,11 +227,28 @@ def figure(record_property: Callable[[str, object], None]) -> Figure:
     return note
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In a worker process, hand what was counted to the run that started it."""
+    output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output.update(validated=dict(counts.validated), told=counts.told)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over what a worker process counted."""
+    output: dict[str, Any] = getattr(node, "workeroutput", {})
+    counts.validated.update(output.get("validated", {}))
+    counts.told.extend(output.get("told", []))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print every figure that a test of this run noted, by row of the README's table of guarantees."""
     reports = [report for outcome in ("passed", "failed") for report in terminalreporter.getreports(outcome)]
     figures = [value for report in reports for name, value in report.user_properties if name == "row"]
-    if figures:
-        terminalreporter.section("reliability, measured")
-        for _, line in sorted(figures, key=lambda figure: figure[0]):
+    lines = [line for _, line in sorted(figures, key=lambda figure: figure[0])] + counts.told
+    lines += [f"validated against Stripe's schemas: {n} {name}" for name, n in sorted(counts.validated.items())]
+    if lines:
+        terminalreporter.section("measured")
+        for line in lines:
             terminalreporter.write_line(line)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import functools
 import json
 import pathlib
@@ -10,6 +9,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 from jsonschema import Draft202012Validator, ValidationError
+
+from tests.counts import validated
 
 Obj = dict[str, Any]
 
@@ -24,8 +25,6 @@ ADDED: dict[str, set[str]] = {
 SCHEMAS["$defs"]["portal_flows_flow"]["properties"]["type"]["enum"].append("subscription_pause")
 # Kinds that the schemas do not describe; counted apart.
 WITHOUT_SCHEMA = {"charge", "card", "invoiceitem"}
-
-tally: collections.Counter[str] = collections.Counter()
 
 
 @functools.cache
@@ -121,17 +120,17 @@ def check(body: Obj, count_as: str = "responses") -> Obj:
         return body
     if body.get("deleted"):
         assert body.keys() == {"id", "object", "deleted"}, body
-        tally[f"{count_as}: deleted stubs"] += 1
+        validated[f"{count_as}: deleted stubs"] += 1
     elif kind in WITHOUT_SCHEMA:
-        tally[f"{count_as}: no schema ({kind})"] += 1
+        validated[f"{count_as}: no schema ({kind})"] += 1
     elif "error" in body:
         _fail("error", body)
-        tally["errors"] += 1
+        validated["errors"] += 1
     else:
         _fail(kind, body)
         unknown = set(body) - set(SCHEMAS["$defs"][kind]["properties"]) - ADDED.get(kind, set())
         assert not unknown, f"{kind} has fields that Stripe has not: {unknown}"
-        tally[count_as] += 1
+        validated[count_as] += 1
     return body
 
 

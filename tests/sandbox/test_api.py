@@ -11,8 +11,9 @@ from api.sandbox import World, hooks, paying, portal
 from api.sandbox.cards import CARDS, TOKENS
 from api.sandbox.errors import StripeError
 from api.sandbox.params import decode
+from tests.counts import validated
 from tests.sandbox.bench import DAY, HOUR, MADE, NOW, PAID, Bench, S
-from tests.sandbox.schemas import check, tally
+from tests.sandbox.schemas import check
 
 Obj = dict[str, Any]
 
@@ -206,7 +207,7 @@ def test_pre_basil_shape() -> None:
         assert body is not None
         assert body["api_version"] == "2023-10-16"
         shown, previous = body["data"]["object"], body["data"].get("previous_attributes", {})
-        tally["event bodies in a pre-basil shape"] += 1
+        validated["event bodies in a pre-basil shape"] += 1
         if shown["object"] == "subscription":
             assert shown["current_period_end"] > shown["current_period_start"] >= NOW
             assert "current_period_end" not in shown["items"]["data"][0]
