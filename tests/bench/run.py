@@ -104,8 +104,8 @@ class _Lane:
         self._next = self._subscriptions if row.stored else 0
 
     def warm(self) -> None:
-        """Let every subscription begin; what is measured after it is changes."""
-        if self.row.kind == "webhook" and not self.row.stored:
+        """Let every subscription begin, and every token be seen once; what is measured after it is what goes on."""
+        if not self.row.stored:
             self._take(self._subscriptions, 120)
 
     def turn(self) -> None:
