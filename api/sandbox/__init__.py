@@ -43,7 +43,8 @@ What Stripe has beyond that is not there
 
 Uncertain, for nobody has shown it on the real Stripe: DELETE of an incomplete subscription leaves
 `canceled`; a natural trial end without a card is `active` for the hour of the draft, then `past_due`; a
-subscription paused for failed payments keeps its invoice open; the order of events within one second.
+subscription paused for failed payments keeps its invoice open, and paying that resumes it where the account's
+`auto_resume` is on; a bank's word comes after exactly four days; the order of events within one second.
 
 Serve it with `date_header=False` in uvicorn, or its own Date stands beside the sandbox's.
 """

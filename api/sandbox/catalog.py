@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .errors import NOTHING, Obj, invalid, missing
-from .ledger import Ledger, in_range
+from .ledger import Ledger, in_range, same
 
 
 def require(p: Obj, *names: str) -> None:
@@ -84,7 +84,7 @@ def delete_product(w: Ledger, _p: Obj, id_: str) -> Obj:
 def list_products(w: Ledger, p: Obj) -> Obj:
     """GET /v1/products"""
     return w.page("product", p, "/v1/products", lambda o: (
-        ("active" not in p or o["active"] == p["active"]) and ("ids" not in p or o["id"] in p["ids"])
+        same(o, p, "active") and ("ids" not in p or o["id"] in p["ids"])
         and in_range(o["created"], p.get("created"))
     ))  # fmt: skip
 
@@ -161,10 +161,7 @@ def list_prices(w: Ledger, p: Obj) -> Obj:
     """GET /v1/prices"""
     recurring = p.get("recurring") or NOTHING
     return w.page("price", p, "/v1/prices", lambda o: (
-        ("active" not in p or o["active"] == p["active"])
-        and ("product" not in p or o["product"] == p["product"])
-        and ("type" not in p or o["type"] == p["type"])
-        and ("currency" not in p or o["currency"] == p["currency"])
+        same(o, p, "active", "product", "type", "currency")
         and ("lookup_keys" not in p or o["lookup_key"] in p["lookup_keys"])
         and all((o["recurring"] or NOTHING).get(k) == v for k, v in recurring.items())
         and in_range(o["created"], p.get("created"))
@@ -195,8 +192,7 @@ def create_meter(w: Ledger, p: Obj) -> Obj:
 
 def list_meters(w: Ledger, p: Obj) -> Obj:
     """GET /v1/billing/meters"""
-    return w.page("billing.meter", p, "/v1/billing/meters",
-                  lambda o: "status" not in p or o["status"] == p["status"])  # fmt: skip
+    return w.page("billing.meter", p, "/v1/billing/meters", lambda o: same(o, p, "status"))
 
 
 def create_meter_event(w: Ledger, p: Obj) -> Obj:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .catalog import metadata, require
 from .errors import EMPTY, NOTHING, Obj, invalid, missing
-from .ledger import Ledger, in_range, paged
+from .ledger import Ledger, in_range, paged, same
 from .lifecycle import expire_session
 from .periods import DAY, HOUR
 
@@ -162,9 +162,7 @@ def get_session(w: Ledger, _p: Obj, id_: str) -> Obj:
 def list_sessions(w: Ledger, p: Obj) -> Obj:
     """GET /v1/checkout/sessions"""
     return w.page("checkout.session", p, "/v1/checkout/sessions", lambda o: (
-        ("customer" not in p or o["customer"] == p["customer"])
-        and ("subscription" not in p or o["subscription"] == p["subscription"])
-        and ("status" not in p or o["status"] == p["status"]) and in_range(o["created"], p.get("created"))
+        same(o, p, "customer", "subscription", "status") and in_range(o["created"], p.get("created"))
     ))  # fmt: skip
 
 

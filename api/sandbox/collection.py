@@ -50,10 +50,7 @@ def bill(
 ) -> Obj:  # fmt: skip
     """A new draft invoice for a subscription; takes up its pending invoice items."""
     customer = w.get("customer", sub["customer"])
-    if sub["collection_method"] == "send_invoice":
-        reason_waits = reason in ("subscription_create", "subscription_update")
-    else:
-        reason_waits = False
+    waits = sub["collection_method"] == "send_invoice" and reason in ("subscription_create", "subscription_update")
     items = [i for i in w.all("invoiceitem") if i["customer"] == sub["customer"] and not i["invoice"]
              and ((i["parent"] or NOTHING).get("subscription_details") or NOTHING).get("subscription") in
              (None, sub["id"])]  # fmt: skip
@@ -61,7 +58,7 @@ def bill(
     invoice = bills.new_invoice(
         w, customer, reason=reason, lines=lines, currency=sub["currency"], sub=sub, period=period,
         auto_advance=auto_advance, discounts=list(_discounts_now(w, sub)),
-        **({"automatically_finalizes_at": w.now + bills.DRAFT_FOR} if reason_waits else {}),
+        **({"automatically_finalizes_at": w.now + bills.DRAFT_FOR} if waits else {}),
     )  # fmt: skip
     for item in items:
         w.touch(item)["invoice"] = invoice["id"]
@@ -350,11 +347,11 @@ def pause(w: Ledger, sub: Obj, why: str) -> None:
     w.emit("customer.subscription.updated", sub)
 
 
-def come_back(w: Ledger, sub: Obj, status: str = "active") -> None:
-    """paused → active (or past_due): the period that was prepared begins to count."""
+def come_back(w: Ledger, sub: Obj) -> None:
+    """paused → active: the period that was prepared begins to count."""
     resuming = w.note(sub["id"]).pop("resuming", None)
     w.touch(sub)
-    sub |= {"status": status, "status_details": None, "pending_update": None}
+    sub |= {"status": "active", "status_details": None, "pending_update": None}
     if resuming and resuming.get("later"):
         restart_periods(w, sub)
         w.emit("customer.subscription.pending_update_applied", sub, then_updated=True)

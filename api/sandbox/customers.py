@@ -7,7 +7,7 @@ from .cards import AUTHENTICATE, BANK_ACCOUNTS, CARDS, DECLINES, OK, Card, of_to
 from .catalog import assign, merge_metadata, metadata, require
 from .discounts import redeem
 from .errors import NOTHING, Obj, invalid, no_such
-from .ledger import Ledger, in_range
+from .ledger import Ledger, in_range, same
 
 FIELDS = ("address", "balance", "description", "email", "name", "phone", "preferred_locales", "shipping",
           "tax_exempt", "business_name", "individual_name", "invoice_prefix")  # fmt: skip
@@ -153,7 +153,7 @@ def delete_customer(w: Ledger, _p: Obj, id_: str) -> Obj:
 def list_customers(w: Ledger, p: Obj) -> Obj:
     """GET /v1/customers; those on a test clock only when it is named."""
     return w.page("customer", p, "/v1/customers", lambda o: (
-        o["test_clock"] == p.get("test_clock") and ("email" not in p or o["email"] == p["email"])
+        o["test_clock"] == p.get("test_clock") and same(o, p, "email")
         and in_range(o["created"], p.get("created"))
     ))  # fmt: skip
 
@@ -223,7 +223,7 @@ def list_payment_methods(w: Ledger, p: Obj) -> Obj:
     require(p, "customer")
     w.of("customer", p["customer"], "customer")
     return w.page("payment_method", p, "/v1/payment_methods", lambda o: (
-        o["customer"] == p["customer"] and ("type" not in p or o["type"] == p["type"])
+        same(o, p, "customer", "type")
     ))  # fmt: skip
 
 

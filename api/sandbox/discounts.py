@@ -6,7 +6,7 @@ from typing import Any
 
 from .catalog import assign, merge_metadata, metadata, require
 from .errors import EMPTY, NOTHING, Obj, StripeError, invalid, missing
-from .ledger import Ledger, in_range
+from .ledger import Ledger, in_range, same
 
 
 def create_coupon(w: Ledger, p: Obj) -> Obj:
@@ -86,9 +86,8 @@ def list_promotion_codes(w: Ledger, p: Obj) -> Obj:
     """GET /v1/promotion_codes"""
     return w.page("promotion_code", p, "/v1/promotion_codes", lambda o: (
         ("code" not in p or o["code"].lower() == p["code"].lower())
-        and ("active" not in p or o["active"] == p["active"])
+        and same(o, p, "active", "customer")
         and ("coupon" not in p or o["promotion"]["coupon"] == p["coupon"])
-        and ("customer" not in p or o["customer"] == p["customer"])
         and in_range(o["created"], p.get("created"))
     ))  # fmt: skip
 

@@ -6,7 +6,7 @@ from . import collection, payments
 from .cards import AUTHENTICATE, OK, PROCESSING
 from .catalog import assign, merge_metadata, metadata, require
 from .errors import Obj, invalid
-from .ledger import Ledger
+from .ledger import Ledger, same
 
 
 def create_payment_intent(w: Ledger, p: Obj) -> Obj:
@@ -131,8 +131,7 @@ def capture_payment_intent(w: Ledger, p: Obj, id_: str) -> Obj:
 
 def list_payment_intents(w: Ledger, p: Obj) -> Obj:
     """GET /v1/payment_intents"""
-    return w.page("payment_intent", p, "/v1/payment_intents",
-                  lambda o: "customer" not in p or o["customer"] == p["customer"])  # fmt: skip
+    return w.page("payment_intent", p, "/v1/payment_intents", lambda o: same(o, p, "customer"))
 
 
 def get_charge(w: Ledger, _p: Obj, id_: str) -> Obj:
@@ -142,5 +141,4 @@ def get_charge(w: Ledger, _p: Obj, id_: str) -> Obj:
 
 def list_charges(w: Ledger, p: Obj) -> Obj:
     """GET /v1/charges"""
-    return w.page("charge", p, "/v1/charges",
-                  lambda o: "customer" not in p or o["customer"] == p["customer"])  # fmt: skip
+    return w.page("charge", p, "/v1/charges", lambda o: same(o, p, "customer"))

@@ -6,7 +6,7 @@ from . import bills, collection, payments
 from .cards import AUTHENTICATE, OK, PROCESSING
 from .catalog import assign, merge_metadata, metadata, require
 from .errors import EMPTY, NOTHING, Obj, StripeError, invalid
-from .ledger import Ledger, in_range, paged
+from .ledger import Ledger, in_range, paged, same
 from .periods import DAY, period_end
 from .prorations import new_item
 
@@ -59,10 +59,8 @@ def list_invoices(w: Ledger, p: Obj) -> Obj:
         return ((o["parent"] or NOTHING).get("subscription_details") or NOTHING).get("subscription")
 
     return w.page("invoice", p, "/v1/invoices", lambda o: (
-        ("customer" not in p or o["customer"] == p["customer"])
+        same(o, p, "customer", "status", "collection_method")
         and ("subscription" not in p or of_subscription(o) == p["subscription"])
-        and ("status" not in p or o["status"] == p["status"])
-        and ("collection_method" not in p or o["collection_method"] == p["collection_method"])
         and in_range(o["created"], p.get("created")) and in_range(o["due_date"] or 0, p.get("due_date"))
         and (o["test_clock"] is None or "customer" in p or "subscription" in p)
     ))  # fmt: skip
@@ -203,9 +201,7 @@ def create_preview(w: Ledger, p: Obj) -> Obj:
 
 def list_payments(w: Ledger, p: Obj) -> Obj:
     """GET /v1/invoice_payments"""
-    return w.page("invoice_payment", p, "/v1/invoice_payments", lambda o: (
-        ("invoice" not in p or o["invoice"] == p["invoice"]) and p.get("status", o["status"]) == o["status"]
-    ))  # fmt: skip
+    return w.page("invoice_payment", p, "/v1/invoice_payments", lambda o: same(o, p, "invoice", "status"))
 
 
 def get_payment(w: Ledger, _p: Obj, id_: str) -> Obj:
@@ -268,7 +264,6 @@ def delete_invoiceitem(w: Ledger, _p: Obj, id_: str) -> Obj:
 def list_invoiceitems(w: Ledger, p: Obj) -> Obj:
     """GET /v1/invoiceitems"""
     return w.page("invoiceitem", p, "/v1/invoiceitems", lambda o: (
-        ("customer" not in p or o["customer"] == p["customer"])
-        and ("invoice" not in p or o["invoice"] == p["invoice"])
+        same(o, p, "customer", "invoice")
         and ("pending" not in p or (o["invoice"] is None) == p["pending"])
     ))  # fmt: skip

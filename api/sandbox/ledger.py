@@ -280,6 +280,11 @@ def _position(found: list[Obj], id_: str, param: str) -> int:
     raise invalid(f"No such object: '{id_}'", param, "resource_missing")
 
 
+def same(obj: Obj, params: Obj, *names: str) -> bool:
+    """A list's plain filters: each that is given is what the object says."""
+    return all(name not in params or obj[name] == params[name] for name in names)
+
+
 def in_range(value: int, wanted: Any) -> bool:
     """Stripe's `created` filter: a number, or `gt`/`gte`/`lt`/`lte`."""
     if wanted is None:

@@ -34,10 +34,10 @@ def customer_of(w: Ledger, given: Obj) -> Obj:
         return w.get("customer", str(name), "customer")
     user = given.get("user_id")
     for customer in reversed(w.all("customer")):
-        if not customer.get("deleted") and (user is None or (customer["metadata"] or NOTHING).get("user_id") == user):
+        if user is None or (customer["metadata"] or NOTHING).get("user_id") == user:
             return customer
     for sub in reversed(w.all("subscription")):
-        if not sub.get("deleted") and sub["metadata"].get("user_id") == user:
+        if sub["metadata"].get("user_id") == user:
             return w.get("customer", sub["customer"])
     for session in reversed(w.all("checkout.session")):
         if session["client_reference_id"] == user and session["customer"]:
@@ -51,11 +51,7 @@ def subscription_of(w: Ledger, given: Obj) -> Obj:
         return w.get("subscription", str(name), "subscription")
     customer = customer_of(w, given) if given.get("user_id") or given.get("customer") else None
     for sub in reversed(w.all("subscription")):
-        if (
-            not sub.get("deleted")
-            and sub["status"] not in ENDED
-            and (customer is None or sub["customer"] == customer["id"])
-        ):
+        if sub["status"] not in ENDED and (customer is None or sub["customer"] == customer["id"]):
             return sub
     raise StripeError(404, "No living subscription.", code="resource_missing", param="subscription")
 

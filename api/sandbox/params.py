@@ -36,7 +36,6 @@ _OLDER: dict[str, tuple[str, ...]] = {
     "subscription_update": ("coupon", "promotion_code"),
     "promotion_code_create": ("coupon",),
     "invoiceitem_create": ("price", "unit_amount"),
-    "subscription_resume": (),
 }
 MAX_DEPTH = 8
 

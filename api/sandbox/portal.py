@@ -9,7 +9,7 @@ from .changes import cancel_subscription, pause_subscription, resume_subscriptio
 from .errors import EMPTY, NOTHING, Obj, invalid, no_such
 from .intents import authenticate as authenticate_intent
 from .invoices import pay_invoice
-from .ledger import Ledger
+from .ledger import Ledger, same
 from .subscriptions import ENDED
 
 FLOWS = ("customer_update", "payment_method_update", "subscription_cancel", "subscription_pause",
@@ -82,10 +82,8 @@ def get_configuration(w: Ledger, _p: Obj, id_: str) -> Obj:
 
 def list_configurations(w: Ledger, p: Obj) -> Obj:
     """GET /v1/billing_portal/configurations"""
-    return w.page("billing_portal.configuration", p, "/v1/billing_portal/configurations", lambda o: (
-        ("active" not in p or o["active"] == p["active"])
-        and ("is_default" not in p or o["is_default"] == p["is_default"])
-    ))  # fmt: skip
+    return w.page("billing_portal.configuration", p, "/v1/billing_portal/configurations",
+                  lambda o: same(o, p, "active", "is_default"))  # fmt: skip
 
 
 # -- sessions --------------------------------------------------------------------------------------

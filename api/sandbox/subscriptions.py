@@ -7,7 +7,7 @@ from .cards import AUTHENTICATE, OK, PROCESSING
 from .catalog import create_product, metadata, recurring_of, require
 from .discounts import redeem
 from .errors import EMPTY, NOTHING, Obj, invalid
-from .ledger import Ledger, in_range
+from .ledger import Ledger, in_range, same
 from .lifecycle import earliest_end, warn_of_trial_end
 from .periods import DAY, period_end
 
@@ -266,9 +266,8 @@ def list_subscriptions(w: Ledger, p: Obj) -> Obj:
         return o["status"] != "canceled" if status is None else status in ("all", o["status"])
 
     return w.page("subscription", p, "/v1/subscriptions", lambda o: (
-        wanted(o) and ("customer" not in p or o["customer"] == p["customer"])
+        wanted(o) and same(o, p, "customer", "collection_method")
         and ("price" not in p or any(i["price"]["id"] == p["price"] for i in o["items"]["data"]))
-        and ("collection_method" not in p or o["collection_method"] == p["collection_method"])
         and (o["test_clock"] == p["test_clock"] if "test_clock" in p else
              o["test_clock"] is None or "customer" in p)
         and in_range(o["created"], p.get("created"))

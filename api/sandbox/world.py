@@ -213,7 +213,7 @@ class World(Ledger):
         found: list[Obj] = []
         for kind in RULES:
             for obj in self.all(kind):
-                due = None if obj.get("deleted") else next_due(self, obj)
+                due = next_due(self, obj)
                 if due is not None:
                     found.append({"at": due.at, "what": due.rule.name, "object": kind, "id": obj["id"],
                                   "test_clock": self._clock_for(obj)})  # fmt: skip

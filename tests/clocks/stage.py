@@ -94,7 +94,7 @@ class Stage:
 
     def catch_up(self) -> None:
         """Turn Stripe's own clock by what a delivery may be late: all goes out now."""
-        answer = self.live.http.post("/_sandbox/clock/advance", json={"seconds": 40}, timeout=PATIENCE)
+        answer = self.live.http.post("/_sandbox/clock/advance", json={"seconds": 40}, timeout=5 * PATIENCE)
         assert answer.status_code == 200, answer.text
 
     def quiet(self) -> None:
