@@ -97,11 +97,14 @@ def pour(port: int, requests: Iterable[bytes], width: int = 16) -> Iterator[Answ
     with contextlib.ExitStack() as stack:
         lines = [stack.enter_context(Line(port)) for _ in range(width)]
         waiting = iter(requests)
-        while batch := list(islice(waiting, width)):
+        batch = list(islice(waiting, width))
+        while batch:
             for line, request in zip(lines, batch, strict=False):
                 line.send(request)
+            behind = list(islice(waiting, width))  # made while these are answered
             for line, _ in zip(lines, batch, strict=False):
                 yield line.answer()
+            batch = behind
 
 
 def ask(method: str, path: str, *headers: str | bytes, body: bytes | None = None) -> bytes:

@@ -23,7 +23,8 @@ from tests.reliability.scale import Figure, first_seed, size
 from tests.stripe_payloads import event
 
 MIB = 1024 * 1024
-MUTANTS = size("MUTANTS", 20_000, 1_000_000)
+MUTANTS = size("MUTANTS", 10_000, 1_000_000)
+"""Half of RELIABILITY's 20,000 at each commit, for the time; INTERLOCK_MUTANTS=20000 takes them all."""
 MEMORY = 160
 """MiB that the service may grow by while it is fuzzed."""
 FINDS: dict[str, str] = json.loads((Path(__file__).parent / "finds.json").read_text("utf-8"))
@@ -55,12 +56,10 @@ def test_mutants(start_victim: StartVictim, figure: Figure) -> None:
     statuses: Counter[int] = Counter()
     outcomes: Counter[str] = Counter()
     promised: set[str] = set()
-    bodies = [b""] * 16
 
     def requests() -> Iterator[bytes]:
         for number in range(MUTANTS):
             body = mutant(seed, number)
-            bodies[number % 16] = body
             yield webhook(body, sign(body))
 
     for number, answer in enumerate(pour(victim.port, requests())):

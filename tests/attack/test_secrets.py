@@ -157,7 +157,7 @@ def test_no_secret_is_ever_seen(start_victim: StartVictim, stripe_side: StandIn,
     stored = sum(len(text) for place, text in places.items() if "disk" in place)
     figure(
         18,
-        f"{len(SECRETS) + len(given) + 2} canaries through {tried} failing requests: 0 hits in answers, in logs at DEBUG, "
+        f"{len(SECRETS) + len(given) + 2} canaries through {tried} failing requests: 0 hits in answers, logs at DEBUG, "
         f"in {stored // 1024} KiB of database, WAL and unpacked payloads",
     )
 
