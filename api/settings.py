@@ -1,4 +1,4 @@
-"""The settings of CONTRACT.md, read once from the environment.  What is unsafe refuses to start and is named.
+"""The settings, read once from the environment.  What is unsafe refuses to start and is named.
 
 A setting comes from `NAME`, or from the file that `NAME_FILE` points at, never from both, and is never empty.
 """

@@ -31,7 +31,7 @@ STATUSES: Final = {str(state): state for state in State if state is not State.NO
 
 
 class Outcome(StrEnum):
-    """What came of one event; CONTRACT's table of outcomes."""
+    """What came of one event; told in the webhook's answer and in the history."""
 
     APPLIED = "applied"
     UNCHANGED = "unchanged"

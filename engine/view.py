@@ -1,4 +1,4 @@
-"""The state of a user, as a frontend reads it: CONTRACT's JSON, made of facts, policy and the clock."""
+"""The state of a user, as a frontend reads it: the README's JSON, made of facts, policy and the clock."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from tests.conftest import ADMIN_TOKEN, Service, subscription_event
 
 
 def test_the_state_of_a_stranger(service: Service, new_user: Callable[[], str]) -> None:
-    """A user who never bought anything has a state too, with every field of CONTRACT."""
+    """A user who never bought anything has a state too, with every field."""
     user = new_user()
     answer = service.get("/subscription", user)
     assert answer.status_code == 200
@@ -106,7 +106,7 @@ def test_bad_pages(service: Service, query: str) -> None:
     ],
 )
 def test_bad_checkouts(service: Service, body: bytes, status: int) -> None:
-    """RELIABILITY 17: unknown fields, plans and quantities are refused before Stripe is asked anything."""
+    """Row 17: unknown fields, plans and quantities are refused before Stripe is asked anything."""
     answer = service.request("POST", "/checkout", "u_bad_checkout", content=body)
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"

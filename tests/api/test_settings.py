@@ -1,4 +1,4 @@
-"""RELIABILITY 19: an unsafe start is refused, and the setting is named.  No secret is ever shown."""
+"""Row 19: an unsafe start is refused, and the setting is named.  No secret is ever shown."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ UNSAFE: list[tuple[str, dict[str, str | None]]] = [
 
 @pytest.mark.parametrize(("name", "changes"), UNSAFE)
 def test_each_unsafe_setting_is_refused_and_named(name: str, changes: dict[str, str | None], tmp_path: Path) -> None:
-    """What CONTRACT calls unsafe does not start, and the message names the setting and shows no value."""
+    """What is called unsafe does not start, and the message names the setting and shows no value."""
     env = environment(tmp_path, **changes)
     with pytest.raises(BadConfiguration) as refusal:
         load_settings(env).engine_config()
@@ -125,7 +125,7 @@ def test_secrets_are_never_shown(tmp_path: Path) -> None:
 
 
 def test_defaults_and_files(tmp_path: Path) -> None:
-    """Each setting also comes from NAME_FILE, without the file's last line break; defaults are CONTRACT's."""
+    """Each setting also comes from NAME_FILE, without the file's last line break; defaults are the README's."""
     (tmp_path / "secret").write_text("a-secret-from-a-file-of-32-bytes-and-more\n", "utf-8")
     env = environment(
         tmp_path,

@@ -1,4 +1,4 @@
-"""RELIABILITY 15: a token that proves nothing is answered 401, whatever is wrong with it."""
+"""Row 15: a token that proves nothing is answered 401, whatever is wrong with it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""RELIABILITY 16: A never reads or acts as B, on any route there is, so a new one can't escape."""
+"""Row 16: A never reads or acts as B, on any route there is, so a new one can't escape."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""RELIABILITY 12 and 13, over a socket: what is not Stripe's event is 400 or 413, and never a 5xx."""
+"""Rows 12 and 13, over a socket: what is not Stripe's event is 400 or 413, and never a 5xx."""
 
 from __future__ import annotations
 

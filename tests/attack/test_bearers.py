@@ -1,4 +1,4 @@
-"""RELIABILITY 15, what `tests/api/test_tokens.py` leaves open: other algorithms, keys that turn, tricks of the head."""
+"""Row 15, what `tests/api/test_tokens.py` leaves open: other algorithms, keys that turn, tricks of the head."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""RELIABILITY 13: hostile bodies, signed and unsigned, end as an answer below 500; what was answered 200 is stored."""
+"""Row 13: hostile bodies, signed and unsigned, end as an answer below 500; what was answered 200 is stored."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.stripe_payloads import event
 
 MIB = 1024 * 1024
 MUTANTS = size("MUTANTS", 10_000, 1_000_000)
-"""Half of RELIABILITY's 20,000 at each commit, for the time; INTERLOCK_MUTANTS=20000 takes them all."""
+"""Half of the 20,000 of row 13 at each commit, for the time; INTERLOCK_MUTANTS=20000 takes them all."""
 MEMORY = 160
 """MiB that the service may grow by while it is fuzzed."""
 FINDS: dict[str, str] = json.loads((Path(__file__).parent / "finds.json").read_text("utf-8"))

@@ -1,4 +1,4 @@
-"""RELIABILITY 14: signed events that are not ours to apply: recorded, answered 200, and no state is touched."""
+"""Row 14: signed events that are not ours to apply: recorded, answered 200, and no state is touched."""
 
 from __future__ import annotations
 

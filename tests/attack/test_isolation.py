@@ -1,4 +1,4 @@
-"""RELIABILITY 16: A never reads or acts as B, by any route there is and anything a request can say; and the traps."""
+"""Row 16: A never reads or acts as B, by any route there is and anything a request can say; and the traps."""
 
 from __future__ import annotations
 

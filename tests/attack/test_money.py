@@ -1,4 +1,4 @@
-"""RELIABILITY 17: no URL or price comes from a client; what can't be sold is 422 before Stripe hears of it."""
+"""Row 17: no URL or price comes from a client; what can't be sold is 422 before Stripe hears of it."""
 
 from __future__ import annotations
 

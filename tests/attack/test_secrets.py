@@ -1,4 +1,4 @@
-"""RELIABILITY 18: secrets and card data are planted, every path that fails is walked, and none is ever seen."""
+"""Row 18: secrets and card data are planted, every path that fails is walked, and none is ever seen."""
 
 from __future__ import annotations
 

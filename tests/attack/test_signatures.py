@@ -1,4 +1,4 @@
-"""RELIABILITY 12: what is not signed by Stripe, now, over exactly these bytes, is 400 and leaves nothing."""
+"""Row 12: what is not signed by Stripe, now, over exactly these bytes, is 400 and leaves nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""RELIABILITY 19: the real command refuses each unsafe setting: it ends with 1 and names the setting in one line."""
+"""Row 19: the real command refuses each unsafe setting: it ends with 1 and names the setting in one line."""
 
 from __future__ import annotations
 

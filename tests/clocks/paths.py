@@ -1,4 +1,4 @@
-"""STRIPE.md's lifecycle table as rows, and every path through them as the steps that play it on a test clock."""
+"""Stripe's lifecycle table as rows, and every path through them as the steps that play it on a test clock."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ T = TypeVar("T")
 HOUR: Final = 3_600
 DAY: Final = 24 * HOUR
 PATIENCE: Final = 20.0
-"""Seconds of a busy machine; what CONTRACT promises in seconds is measured elsewhere."""
+"""Seconds of a busy machine; what is promised in seconds is measured elsewhere."""
 PLANS: Final = """
 [plans.pro]
 name = "Pro"
@@ -316,5 +316,5 @@ def _dates(sub: Any) -> Obj:
 
 
 def _text(moment: int | None) -> str | None:
-    """A time as CONTRACT shows it."""
+    """A time as the API shows it."""
     return None if moment is None else dt.datetime.fromtimestamp(moment, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

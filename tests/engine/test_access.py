@@ -46,7 +46,7 @@ def asked(sub: Sub, now: float = NOW, policy: AccessPolicy = WEEK, **changes: An
     ],
 )
 def test_each_state_has_its_answer(status: str, expected: tuple[bool, str, int | None]) -> None:
-    """CONTRACT's reasons, one for each state."""
+    """The reasons, one for each state."""
     assert asked(Sub(status=status)) == expected
 
 
@@ -157,7 +157,7 @@ def test_until_is_when_the_clock_alone_changes_the_answer(sub: Sub, now: int, un
 
 @given(SUBS, NOWS)
 def test_no_access_without_a_rule_that_grants_it(sub: Sub, now: int) -> None:
-    """Only trialing, active and past_due ever grant, and only for CONTRACT's four reasons."""
+    """Only trialing, active and past_due ever grant, and only for the four reasons."""
     answer = access(held(sub), WEEK, now)
     if answer.granted:
         assert sub.status in {"trialing", "active", "past_due"}

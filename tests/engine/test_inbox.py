@@ -219,7 +219,7 @@ async def test_words_about_an_ended_one_are_written_down_as_refused(desk: Desk) 
 
 
 async def test_an_entry_is_the_contracts(desk: Desk) -> None:
-    """A history entry has CONTRACT's ten fields, and `seq` rises over all users."""
+    """A history entry has its ten fields, and `seq` rises over all users."""
     for user in ("u_1", "u_2", "u_1"):
         await desk.take(event(CREATED, Sub(id=f"sub_{desk.clock.at}", user=user, customer=f"cus_{user}").json()))
         desk.clock.at += 1

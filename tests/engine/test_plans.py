@@ -24,7 +24,7 @@ lookup_key = "team_monthly"
 
 
 def test_a_catalogue_is_read_whole() -> None:
-    """Every field of CONTRACT.md's plans.toml arrives, in the order it was written."""
+    """Every field of the README's plans.toml arrives, in the order it was written."""
     catalogue = read_catalogue(GOOD)
     assert list(catalogue.plans) == ["pro", "team"]
     pro, team = catalogue.plans.values()
@@ -35,7 +35,7 @@ def test_a_catalogue_is_read_whole() -> None:
 
 
 def test_grace_is_a_week_unless_said() -> None:
-    """The default of CONTRACT.md."""
+    """The documented default."""
     assert read_catalogue("").access.past_due_grace_days == 7
 
 

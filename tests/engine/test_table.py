@@ -10,7 +10,7 @@ from engine.states import ENDED, LIVING, State
 from engine.table import TRANSITIONS
 from engine.webhooks import EVENT_TYPES
 
-# STRIPE.md's lifecycle, as the triggers of the field's own words: (from, to) → trigger.
+# Stripe's lifecycle, as the triggers of the field's own words: (from, to) → trigger.
 LIFECYCLE = {
     ("none", "trialing"): "start_trial",
     ("none", "active"): "activate",
@@ -64,7 +64,7 @@ def test_every_state_is_reached_by_a_named_step(state: State) -> None:
 
 @pytest.mark.parametrize(("pair", "trigger"), list(LIFECYCLE.items()))
 def test_every_direct_change_of_stripes_has_its_row(pair: tuple[str, str], trigger: str) -> None:
-    """Each row of STRIPE.md's lifecycle table is a row here, under the field's word for it."""
+    """Each row of Stripe's lifecycle table is a row here, under the field's word for it."""
     rows = [t for t in TRANSITIONS if (t.source, t.destination) == pair]
     assert [t.trigger for t in rows] == [trigger]
 

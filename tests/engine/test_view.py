@@ -1,4 +1,4 @@
-"""The JSON of a user's state, exactly as CONTRACT.md has it."""
+"""The JSON of a user's state, exactly as it is promised."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from tests.lifecycle.stripe_truth import TruthfulStripe
 from tests.stripe_payloads import MONTH, NEWEST, Life, Line, Obj, Sub, fresh
 
 SETTLED_WITHIN = 3.0
-"""CONTRACT: `pending` is settled within 3 s while Stripe answers."""
+"""`pending` is settled within 3 s while Stripe answers."""
 
 
 @dataclass

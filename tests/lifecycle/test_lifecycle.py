@@ -1,4 +1,4 @@
-"""Every row of STRIPE.md's lifecycle table, played as Stripe plays it: signed webhooks to a real server."""
+"""Every row of Stripe's lifecycle table, played as Stripe plays it: signed webhooks to a real server."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ ROWS = [
 
 
 def test_the_rows_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
-    """As many rows as STRIPE.md's table has, and more where a row has several ways; the number is printed."""
+    """As many rows as Stripe's lifecycle has, and more where a row has several ways; the number is printed."""
     with capsys.disabled():
         pairs = {(row.source, row.destination) for row in ROWS}
         print(f"\n{len(ROWS)} lifecycle rows, {len(pairs)} pairs of states")

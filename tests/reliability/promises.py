@@ -66,7 +66,7 @@ def the_table_is_stripes_lifecycle() -> None:
 
 
 def every_cell_is_weighed_by_the_rule() -> None:
-    """DESIGN's rule of weighing, over a share of all cells of `decide`."""
+    """The README's rule of weighing, over a share of all cells of `decide`."""
     for known, heard, facts in itertools.islice(cells(), 0, None, 5):
         decision = decide(known, heard, facts)
         asked, after = heard.kind is Kind.ANSWER, decision.after

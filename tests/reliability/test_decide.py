@@ -30,7 +30,7 @@ EDGES = {
 
 
 def _faults(cell: Cell, decision: Decision) -> str | None:
-    """Return what DESIGN's rule of weighing forbids about this decision; None where all is well."""
+    """Return what the README's rule of weighing forbids about this decision; None where all is well."""
     known, evidence, facts = cell
     after = decision.after
     claims = facts is not None
@@ -134,7 +134,7 @@ def test_compiled_machine_is_the_table(figure: Figure) -> None:
 
 
 def _grants(subscription: Subscription, policy: AccessPolicy, now: float) -> bool:
-    """CONTRACT's rule of access, said again in one line a rule: what grants, unless something denies."""
+    """The rule of access, said again in one line a rule: what grants, unless something denies."""
     facts = subscription.facts
     if facts is None or subscription.unknown_status is not None:
         return False
