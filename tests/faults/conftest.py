@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -24,9 +23,9 @@ def stand_in() -> Iterator[StandIn]:
     running.close()
 
 
-@pytest.fixture
-def nursery(tmp_path: Path) -> Iterator[Nursery]:
+@pytest.fixture(scope="session")
+def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
     """Where services are born that die at a named step; all are gone at the end."""
-    running = Nursery(tmp_path)
+    running = Nursery(tmp_path_factory.mktemp("nursery"))
     yield running
     running.close()
