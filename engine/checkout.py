@@ -224,7 +224,7 @@ class Checkout:
             params["email"] = email
         key = _digest("customer", user_id, buyer.customer_serial)
         made = await self._stripe.post("customers", wire.Ref, params, idempotency_key=key)
-        await self._inbox.work(lambda moment: _keep_customer(user_id, made.id, moment))
+        await self._inbox.work(lambda moment: _keep_customer(user_id, made.id, moment), about=made.id)
         return made.id
 
     def _session_params(
