@@ -245,6 +245,7 @@ def update_invoiceitem(w: Ledger, p: Obj, id_: str) -> Obj:
     """POST /v1/invoiceitems/:id"""
     item = w.touch(w.get("invoiceitem", id_))
     assign(item, p, "amount", "description", "quantity", "discountable")
+    item["quantity_decimal"] = str(item["quantity"])
     merge_metadata(item, p)
     return item
 

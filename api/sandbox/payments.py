@@ -275,11 +275,21 @@ def cancel_intent(w: Ledger, intent: Obj, reason: str | None = None) -> Obj:
     return intent
 
 
+_NULLS_OF_A_CHARGE = (
+    "application", "application_fee", "application_fee_amount", "balance_transaction",
+    "calculated_statement_descriptor", "failure_balance_transaction", "fraud_details", "on_behalf_of",
+    "receipt_email", "receipt_number", "receipt_url", "review", "shipping", "source", "source_transfer",
+    "statement_descriptor", "statement_descriptor_suffix", "transfer_data", "transfer_group",
+)  # fmt: skip
+
+
 def _charge(w: Ledger, intent: Obj, method: str, outcome: str) -> Obj:
-    """The charge of one attempt. Stripe's schema of it is not among ours; the main fields only."""
+    """The charge of one attempt, as the annotations of Stripe's SDK have it."""
     card = card_of(w, method)
-    last4 = card.number[-4:]
-    charge: Obj = {
+    details: Obj = {"last4": card.number[-4:]}
+    if card.type == "card":
+        details |= {"brand": card.brand, "country": "US", "exp_month": 12, "exp_year": 2034, "funding": card.funding}
+    charge: Obj = dict.fromkeys(_NULLS_OF_A_CHARGE) | {
         "id": w.new_id("ch_"),
         "object": "charge",
         "amount": intent["amount"],
@@ -294,10 +304,7 @@ def _charge(w: Ledger, intent: Obj, method: str, outcome: str) -> Obj:
         "metadata": dict(intent["metadata"]),
         "payment_intent": intent["id"],
         "payment_method": method,
-        "payment_method_details": {
-            card.type: {"brand": card.brand, "last4": last4} if card.type == "card" else {"last4": last4},
-            "type": card.type,
-        },
+        "payment_method_details": {card.type: details, "type": card.type},
         "refunded": False,
     }
     return w.put(charge | _result(intent, outcome))

@@ -60,7 +60,8 @@ def new_item(
             "type": "price_details", "unit_amount_decimal": price["unit_amount_decimal"],
             "price_details": {"price": price["id"], "product": price["product"]},
         } if price else None,
-        "proration": proration, "quantity": quantity, "tax_rates": [],
+        "proration": proration, "proration_details": None, "quantity": quantity,
+        "quantity_decimal": str(quantity), "tax_rates": [],
         "test_clock": (sub or w.get("customer", customer)).get("test_clock"),
     }  # fmt: skip
     if price:
