@@ -204,9 +204,9 @@ def chromium() -> str:
     pytest.fail(f"the page's tests need a browser on PATH: {', '.join(NAMES)}; on Debian: apt-get install chromium")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def window(chromium: str) -> Iterator[Browser]:
-    """One browser for all tests."""
+    """One browser for this module, and no longer: while Playwright is open, the thread counts as running a loop."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         yield browser
