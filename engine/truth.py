@@ -172,28 +172,27 @@ class Truth:
             await self._commit(await read_stripe(self._stripe, question))
             self._failures = 0
         except (Unreadable, StripeRefused) as error:  # Stripe is there: it is about this one subscription
-            pause = _PAUSES[min(question.attempts, len(_PAUSES)) - 1] * random.uniform(0.75, 1.25)  # noqa: S311
-            self.failed += 1
-            log.warning("asking Stripe about %s: %s; again in %.1f s", question.subscription_id, error, pause)
-            await self._postpone(question, pause)
+            await self._postpone(question, error, question.attempts)
         except StripeUnavailable as error:
-            pause = _PAUSES[min(self._failures, len(_PAUSES) - 1)] * random.uniform(0.75, 1.25)  # noqa: S311
             self._failures += 1
-            self.failed += 1
-            log.warning("asking Stripe about %s: %s; again in %.1f s", question.subscription_id, error, pause)
-            await self._postpone(question, pause)
-            await asyncio.sleep(pause)  # keeps its place: fewer questions at a time while Stripe is away
+            # It keeps its place while it waits: fewer questions at a time while Stripe is away.
+            await asyncio.sleep(await self._postpone(question, error, self._failures))
             self._wake.set()
         except StoreUnavailable:
             log.warning("the answer about %s could not be stored; its lease runs out", question.subscription_id)
 
-    async def _postpone(self, question: Question, pause: float) -> None:
+    async def _postpone(self, question: Question, error: Exception, failures: int) -> float:
+        """Ask again after a pause that grows with the failures in a row; returns the pause in seconds."""
+        pause = _PAUSES[min(failures, len(_PAUSES)) - 1] * random.uniform(0.75, 1.25)  # noqa: S311
+        self.failed += 1
+        log.warning("asking Stripe about %s: %s; again in %.1f s", question.subscription_id, error, pause)
         due_ms = int((self._clock() + pause) * 1000)
         try:
             await self._store.write(lambda: _again(question.subscription_id, due_ms))
         except StoreUnavailable:
             log.warning("could not note when to ask again about %s", question.subscription_id)
         self._wake.set()
+        return pause
 
     async def _commit(self, reading: Reading) -> Outcome:
         """Commit an answer; `pending` means that evidence overtook it, and the question stands, due at once."""
