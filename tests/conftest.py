@@ -18,12 +18,19 @@ import httpx
 import jwt
 import pytest
 import uvicorn
+from hypothesis import HealthCheck, settings
 
 from api.app import create_app
 from api.server import listen, server_config
 from api.settings import load_settings
 from tests import counts
 from tests.reliability.scale import Figure
+
+# The same examples in every run, and no bound on their time: a busy machine is no failure of the code's.
+settings.register_profile(
+    "house", derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("house")
 
 ROOT: Final = Path(__file__).parent.parent
 WEBHOOK_SECRET: Final = "whsec_test_0123456789abcdef0123456789abcdef"
