@@ -1,54 +1,53 @@
 """Measures what a webhook, a read and a sweep cost as the database grows, on both kinds.
 
-    python -m tests.tools.grow 1000 100000 [1000000]
+    python -m tests.tools.grow 1000 1000000 [--keep FOLDER] [--rounds 9]
 
-A busy machine bends what the clock says; processor time spent, in this process and in PostgreSQL's, is the
-figure to compare between sizes.
+First all databases are filled, or found whole in FOLDER from an earlier run.  Then a copy of each is measured, in
+rounds: in each round every database takes a turn of equally many webhooks, sent equally many at once, so that
+whatever else the machine does bends all alike.  A turn renews as many subscriptions, drawn at random: of a
+thousand all, of a million a thousand that no turn before has touched, whose pages the database may have to fetch
+from wherever the system keeps its file.  That is part of what is measured, as it is of a service's life.
+
+A busy machine bends what the clock says.  Processor time spent, in this process and in PostgreSQL's, is the figure
+to compare; sizes are compared within a round, and the median of the rounds is told.  Exit code 1 where a webhook
+costs more than 1.3 times what it costs at the smallest size.  PostgreSQL's time includes what it does besides
+(checkpoints, vacuum) while the turn lasts.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
+import os
 import statistics
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
-from typing import Any, Final, NamedTuple
-
-import psutil
+from typing import Any, Final
 
 from engine.config import Config
 from engine.hub import Hub
 from engine.inbox import Inbox
 from engine.store import Row, Store, Work
 from engine.store.opening import open_store
-from tests.stripe_payloads import MONTH, Line, body_of
-from tests.tools.fill import CATALOGUE, LAST, fill, life_of
-from tests.tools.postgres import Server, connect, temporary_server
+from tests.bench.machine import description
+from tests.stripe_payloads import MONTH, Life, Line, body_of
+from tests.tools.fill import CATALOGUE, LAST, MONTHS, life_of, name
+from tests.tools.kept import Database, PostgresDatabase, SqliteDatabase, filled, folder_for
+from tests.tools.postgres import Server
 
-WEBHOOKS: Final = 2_000
-READS: Final = 1_000
+WEBHOOKS: Final = 1_000
+"""In a turn; fewer where the smallest database has fewer subscriptions."""
+STATES: Final = 300
+HISTORIES: Final = 100
+SWEEPS: Final = 3
+LIMIT: Final = 1.3
 _AT_ONCE: Final = 64
-
-
-class Figures(NamedTuple):
-    """One row of the table."""
-
-    kind: str
-    subscriptions: int
-    webhooks_per_second: float
-    cpu_ms_per_webhook: float
-    state_p50_ms: float
-    state_p99_ms: float
-    history_p50_ms: float
-    sweep_ms_per_100: float
-    bytes_each: float
-    fill_seconds: float
 
 
 def rows_of(statement: str, *arguments: Any) -> Callable[[], Work[list[Row]]]:
@@ -60,26 +59,73 @@ def rows_of(statement: str, *arguments: Any) -> Callable[[], Work[list[Row]]]:
     return work
 
 
-def _renewals(numbers: list[int]) -> list[bytes]:
-    """The next event of each: its period moves on, proven by what it was before."""
-    bodies: list[bytes] = []
-    for number in numbers:
-        told = life_of(number).update(LAST + 60, lines=(Line(ends=LAST + 2 * MONTH),))
-        bodies.append(body_of(told))
-    return bodies
+@dataclass
+class Place:
+    """One database under measurement, and what was seen there; all but `rates` (webhooks a second) in ms."""
 
+    database: Database
+    bytes_each: float
+    store: Store
+    order: list[int]
+    """The subscriptions in the order in which they are renewed; then again from the first."""
+    inbox: Inbox
+    renewed: int = 0
+    rates: list[float] = field(default_factory=list[float])
+    cpu: list[float] = field(default_factory=list[float])
+    states: list[float] = field(default_factory=list[float])
+    histories: list[float] = field(default_factory=list[float])
+    sweeps: list[float] = field(default_factory=list[float])
 
-def _cpu_seconds() -> float:
-    """Processor time of this process, and of every PostgreSQL there is (none other works meanwhile)."""
-    spent = time.process_time()
-    for process in psutil.process_iter(["name"]):
-        if process.info["name"] == "postgres":
-            try:
-                times = process.cpu_times()
-            except psutil.Error:
-                continue
-            spent += times.user + times.system
-    return spent
+    def renewals(self, webhooks: int) -> list[bytes]:
+        """The next event of as many subscriptions: its period moves on, proven by what it was before."""
+        bodies: list[bytes] = []
+        for turn in range(self.renewed, self.renewed + webhooks):
+            number, lap = self.order[turn % len(self.order)], turn // len(self.order)
+            was, now = (Line(ends=LAST + (lap + months) * MONTH) for months in (1, 2))
+            told = Life(replace(life_of(number).sub, lines=(was,))).update(LAST + 60 * (lap + 1), lines=(now,))
+            told["id"] = name("evt", MONTHS * self.database.count + turn)
+            bodies.append(body_of(told))
+        self.renewed += webhooks
+        return bodies
+
+    async def deliver(self, webhooks: int) -> None:
+        """Renew, and note what it took."""
+        walk = iter(self.renewals(webhooks))
+
+        async def lane() -> None:
+            for body in walk:
+                await self.inbox.submit(body)
+
+        begun, cpu, theirs = time.perf_counter(), time.process_time(), self.database.cpu_seconds()
+        await asyncio.gather(*(lane() for _ in range(_AT_ONCE)))
+        taken = time.perf_counter() - begun
+        cpu, theirs = time.process_time() - cpu, self.database.cpu_seconds() - theirs
+        self.rates.append(webhooks / taken)
+        self.cpu.append((cpu + theirs) * 1000 / webhooks)
+        assert self.inbox.counts == Counter(applied=self.renewed), self.inbox.counts
+
+    async def read(self, rng: Random, share: float = 1.0) -> None:
+        """Read states, pages of history and, as a sweep does, a hundred living subscriptions with a look at each."""
+
+        def user() -> str:
+            return f"user-{rng.randrange(self.database.count):08d}"
+
+        async def hundred() -> None:
+            after = life_of(rng.randrange(max(self.database.count - 100, 1))).sub.id
+            for row in await self.store.read(rows_of("subscription_living", after, 100)):
+                await self.store.read(rows_of("subscription_peek", row[0]))
+
+        read = self.store.read
+        self.states += await _each_ms(int(STATES * share), lambda: read(rows_of("users_get", user())))
+        self.histories += await _each_ms(
+            int(HISTORIES * share), lambda: read(rows_of("decision_page", user(), 2**62, 21))
+        )
+        self.sweeps += await _each_ms(SWEEPS, hundred)
+
+    def forget(self) -> None:
+        """Begin the figures anew."""
+        for figures in (self.rates, self.cpu, self.states, self.histories, self.sweeps):
+            figures.clear()
 
 
 async def _each_ms(count: int, step: Callable[[], Awaitable[Any]]) -> list[float]:
@@ -88,112 +134,98 @@ async def _each_ms(count: int, step: Callable[[], Awaitable[Any]]) -> list[float
         begun = time.perf_counter()
         await step()
         taken.append((time.perf_counter() - begun) * 1000)
-    return sorted(taken)
-
-
-async def _deliver(inbox: Inbox, bodies: list[bytes]) -> None:
-    walk = iter(bodies)
-
-    async def lane() -> None:
-        for body in walk:
-            await inbox.submit(body)
-
-    await asyncio.gather(*(lane() for _ in range(_AT_ONCE)))
-
-
-async def measure(kind: str, url: str, count: int, size: Callable[[], Awaitable[int]]) -> Figures:
-    """Fill an empty database and measure it."""
-    rng = Random(count)
-    begun = time.perf_counter()
-    await fill(url, count)
-    filled = time.perf_counter() - begun
-    bytes_each = await size() / count
-    store = await open_store(url, service=False)
-    config = Config(stripe_key="sk_test_x", webhook_secrets=("",), database_url=url, catalogue=CATALOGUE,
-                    app_url="http://localhost", clock=lambda: LAST + 100)  # fmt: skip
-    inbox = Inbox(store, Hub(), config)
-    webhooks = min(WEBHOOKS, count // 2)
-    numbers = rng.sample(range(count), webhooks + webhooks // 4)
-    bodies = _renewals(numbers)
-    await _deliver(inbox, bodies[webhooks:])  # connections, plans, caches
-    cpu, begun = _cpu_seconds(), time.perf_counter()
-    await _deliver(inbox, bodies[:webhooks])
-    took, cpu = time.perf_counter() - begun, _cpu_seconds() - cpu
-    assert inbox.counts == Counter(applied=len(numbers)), inbox.counts
-    states, histories = await _reads(store, rng, count)
-    sweep = await _sweep_of_100(store, rng, count)
-    await store.close()
-    p50, p99 = statistics.median(states), states[int(len(states) * 0.99)]
-    history = statistics.median(histories)
-    return Figures(kind, count, webhooks / took, cpu * 1000 / webhooks, p50, p99, history, sweep, bytes_each, filled)
-
-
-async def _reads(store: Store, rng: Random, count: int) -> tuple[list[float], list[float]]:
-    def user() -> str:
-        return f"user-{rng.randrange(count):08d}"
-
-    states = await _each_ms(READS, lambda: store.read(rows_of("users_get", user())))
-    histories = await _each_ms(READS // 2, lambda: store.read(rows_of("decision_page", user(), 2**62, 21)))
-    return states, histories
-
-
-async def _sweep_of_100(store: Store, rng: Random, count: int) -> float:
-    """What a sweep does here for a hundred subscriptions: one page of the living, and a look at each."""
-
-    async def page() -> None:
-        after = life_of(rng.randrange(max(count - 100, 1))).sub.id
-        for row in await store.read(rows_of("subscription_living", after, 100)):
-            await store.read(rows_of("subscription_peek", row[0]))
-
-    return statistics.median(await _each_ms(10, page))
-
-
-def _remove(path: Path) -> None:
-    for suffix in ("", "-wal", "-shm", "-lock"):
-        Path(f"{path}{suffix}").unlink(missing_ok=True)
+    return taken
 
 
 @asynccontextmanager
-async def _sqlite(folder: Path, count: int) -> AsyncGenerator[tuple[str, Callable[[], Awaitable[int]]]]:
-    path = folder / f"{count}.db"
-
-    async def size() -> int:
-        return path.stat().st_size
-
-    yield f"sqlite:///{path}", size
-    _remove(path)
-
-
-@asynccontextmanager
-async def _postgres(server: Server, count: int) -> AsyncGenerator[tuple[str, Callable[[], Awaitable[int]]]]:
-    database = f"grow_{count}"
-    await server.run(f"CREATE DATABASE {database}")
-
-    async def size() -> int:
-        connection = await connect(server.url(database))
-        found: int = await connection.fetchval("SELECT pg_database_size(current_database())")
-        await connection.close()
-        return found
-
-    yield server.url(database), size
-    await server.run(f"DROP DATABASE {database} WITH (FORCE)")
+async def _place(database: Database, bytes_each: float, needed: int) -> AsyncGenerator[Place]:
+    """Open a copy of a database, to be measured with so many webhooks in all."""
+    await database.copy()
+    store = await open_store(database.copy_url, service=False)
+    try:
+        config = Config(stripe_key="sk_test_x", webhook_secrets=("",), database_url=database.copy_url,
+                        catalogue=CATALOGUE, app_url="http://localhost", clock=lambda: LAST + MONTH // 2)  # fmt: skip
+        order = Random(database.count).sample(range(database.count), min(needed, database.count))
+        yield Place(database, bytes_each, store, order, Inbox(store, Hub(), config))
+    finally:
+        await store.close()
+        await database.drop_copy()
 
 
-async def main(counts: list[int]) -> None:
-    """Measure every size on both, and print each row as it is known."""
-    print("| database | subscriptions | webhooks/s | CPU ms each | state p50 ms | p99 ms | history ms "
-          "| sweep, ms per 100 | bytes each | filled in s |")  # fmt: skip
-    print("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|", flush=True)
-    with tempfile.TemporaryDirectory(prefix="interlock-grow-") as folder, temporary_server() as server:
-        for count in counts:
-            for kind, place in (("SQLite", _sqlite(Path(folder), count)), ("PostgreSQL", _postgres(server, count))):
-                async with place as (url, size):
-                    found = await measure(kind, url, count, size)
-                print(f"| {found.kind} | {found.subscriptions:,} | {found.webhooks_per_second:,.0f} "
-                      f"| {found.cpu_ms_per_webhook:.2f} | {found.state_p50_ms:.2f} | {found.state_p99_ms:.2f} "
-                      f"| {found.history_p50_ms:.2f} | {found.sweep_ms_per_100:.1f} | {found.bytes_each:,.0f} "
-                      f"| {found.fill_seconds:.0f} |", flush=True)  # fmt: skip
+async def _rounds(databases: dict[Database, float], webhooks: int, rounds: int) -> list[Place]:
+    """Measure them all side by side."""
+    rng = Random(0)
+    async with AsyncExitStack() as stack:
+        places = [
+            await stack.enter_async_context(_place(database, bytes_each, webhooks * (rounds + 1)))
+            for database, bytes_each in databases.items()
+        ]
+        os.sync()  # what the copies left for later
+        for place in places:  # connections, plans, caches
+            await place.deliver(webhooks)
+            await place.read(rng, 0.1)
+            place.forget()
+        for _ in range(rounds):
+            for place in rng.sample(places, len(places)):
+                await place.deliver(webhooks)
+                await place.read(rng)
+    return places
+
+
+def _row(place: Place, ratio: float) -> str:
+    median, p99 = statistics.median, statistics.quantiles(place.states, n=100)[98]
+    return (
+        f"| {place.database.kind} | {place.database.count:,} | {median(place.rates):,.0f} | {median(place.cpu):.2f} "
+        f"| {ratio:.2f} | {median(place.states):.2f} | {p99:.2f} | {median(place.histories):.2f} "
+        f"| {median(place.sweeps):.1f} | {place.bytes_each:,.0f} |"
+    )
+
+
+def _told(places: list[Place]) -> bool:
+    """Print the table and the comparison; returns whether every size costs a webhook little more than the smallest."""
+    print("| database | subscriptions | webhooks/s | CPU ms each | × the smallest | state p50 ms | p99 ms | history ms "
+          "| sweep, ms per 100 | bytes each |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|")  # fmt: skip
+    verdicts: list[str] = []
+    fine = True
+    for place in sorted(places, key=lambda place: place.database.kind, reverse=True):
+        least = next(other for other in places if other.database.kind == place.database.kind)
+        ratios = [cpu / small for cpu, small in zip(place.cpu, least.cpu, strict=True)]
+        ratio = statistics.median(ratios)
+        print(_row(place, ratio))
+        if place is not least:
+            fine &= ratio <= LIMIT
+            verdicts.append(
+                f"{place.database.kind}: the cost per webhook at {place.database.count:,} subscriptions is "
+                f"{'within' if ratio <= LIMIT else 'NOT within'} {LIMIT} × of that at {least.database.count:,}: "
+                f"{ratio:.2f} × (rounds {min(ratios):.2f} to {max(ratios):.2f})"
+            )
+    print("", *verdicts, sep="\n")
+    return fine
+
+
+async def main(counts: list[int], folder: Path, rounds: int) -> bool:
+    """Fill, measure, tell; the smallest of a kind comes first."""
+    server = await asyncio.to_thread(Server, folder / "postgres")
+    try:
+        databases: dict[Database, float] = {}
+        for count in sorted(set(counts)):
+            both = (SqliteDatabase(folder, count), PostgresDatabase(server, count))
+            sizes = await asyncio.gather(*(filled(database, folder) for database in both))
+            databases |= dict(zip(both, sizes, strict=True))
+        webhooks = min(WEBHOOKS, *counts)
+        rule = f"medians of {rounds} rounds of {webhooks:,} webhooks, {_AT_ONCE} at once"
+        print(f"{description()}; {rule}.\n", flush=True)
+        return _told(await _rounds(databases, webhooks, rounds))
+    finally:
+        await asyncio.to_thread(server.stop, "fast")
 
 
 if __name__ == "__main__":
-    asyncio.run(main([int(argument) for argument in sys.argv[1:]] or [1_000, 100_000]))
+    parser = argparse.ArgumentParser(description="What a webhook, a read and a sweep cost as the database grows.")
+    parser.add_argument("counts", type=int, nargs="*", default=[1_000, 100_000], help="subscriptions")
+    parser.add_argument("--keep", type=Path, help="folder that keeps the filled databases for the next run")
+    parser.add_argument("--rounds", type=int, default=9)
+    given = parser.parse_args()
+    with folder_for(given.keep) as place_of_all:
+        well = asyncio.run(main(given.counts, place_of_all, given.rounds))
+    sys.exit(0 if well else 1)
