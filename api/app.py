@@ -15,6 +15,7 @@ from litestar.di import Provide
 from litestar.exceptions import NotFoundException
 from litestar.plugins import InitPlugin
 
+from api.at_once import Service
 from api.auth import Tokens
 from api.headers import add_security_headers, page_policy
 from api.limits import Admission, TokenBuckets
@@ -59,7 +60,7 @@ def create_app(
     settings = settings or load_settings()
     config = config or settings.engine_config()
     quiet_libraries()
-    return Litestar(
+    return Service(
         [*ROUTES, *_demo_routes(demo)],
         lifespan=[_serving],
         state=State(

@@ -15,11 +15,12 @@ from typing import Any, Final, cast
 
 import uvicorn
 from litestar import Litestar
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.supervisors import Multiprocess
 
 from api.app import close_streams
 from api.headers import ALWAYS
+from api.whole_answer import WholeAnswer
 from engine.errors import BadConfiguration
 
 MAX_HEAD: Final = 1024 * 1024
@@ -64,22 +65,26 @@ class BoundedHttp(HttpToolsProtocol):
     _in_message = False
     """Whether the head is here and what follows it (body, chunk framing, trailers) is not yet."""
     _received = 0
+    _deadline: float | None = None
     _timer: asyncio.TimerHandle | None = None
+    """Looks whether the deadline has passed.  It is not put off with each deadline, only when it finds it moved."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._begin(HEAD_WITHIN)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_timer()
+        self._deadline = None
+        if self._timer is not None:
+            self._timer.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._timer is None:
+        if self._deadline is None:
             self._begin(HEAD_WITHIN)
         self._received += len(data)
         if self._received > (MAX_MESSAGE if self._in_message else MAX_HEAD):
-            self._stop_timer()
+            self._deadline = None
             self.send_400_response("The request is too long.")
             return
         super().data_received(data)
@@ -92,13 +97,15 @@ class BoundedHttp(HttpToolsProtocol):
         self._begin(MESSAGE_WITHIN)
         self._in_message = True
         super().on_headers_complete()
+        if type(self.cycle) is RequestResponseCycle:
+            self.cycle.__class__ = WholeAnswer  # its method that sends is found when the application is called
         if cast("Any", self.parser).should_upgrade():
             self.cycle.keep_alive = False  # what follows is read as something else by whoever knows the protocol
 
     def on_message_complete(self) -> None:
         self._in_message = False
         self._received = 0
-        self._stop_timer()
+        self._deadline = None
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
@@ -122,18 +129,23 @@ class BoundedHttp(HttpToolsProtocol):
         super().shutdown()
 
     def _begin(self, seconds: float) -> None:
-        self._stop_timer()
         self._received = 0
-        self._timer = self.loop.call_later(seconds, self._too_slow)
+        self._deadline = self.loop.time() + seconds
+        if self._timer is None or self._timer.when() > self._deadline:
+            self._look_at(self._deadline)
 
-    def _stop_timer(self) -> None:
+    def _look_at(self, time: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
+        self._timer = self.loop.call_at(time, self._look)
 
-    def _too_slow(self) -> None:
+    def _look(self) -> None:
         self._timer = None
-        if not self.transport.is_closing():
+        if self._deadline is None or self.transport.is_closing():
+            return
+        if self._deadline > self.loop.time():
+            self._look_at(self._deadline)
+        else:
             self.transport.close()
 
 

@@ -54,7 +54,7 @@ def _matches(if_none_match: bytes, etag: bytes) -> bool:
 @get(
     "/subscription",
     guards=[require_user],
-    middleware=[at_once(_read)],
+    **at_once(_read),
     operation_id="readSubscription",
     tags=["subscription"],
     security=USER,

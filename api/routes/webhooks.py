@@ -36,12 +36,7 @@ async def _receive(scope: Scope, receive: Receive, send: Send) -> None:
     admission: Admission = state.admission
     interlock: Interlock = state.interlock
     with admission.admit(MAX_EVENT if announced is None else announced):
-        try:
-            async with asyncio.timeout(READ_WITHIN):
-                body = await _body(receive)
-        except TimeoutError:
-            raise ApiError(408, "too-slow", "The body did not arrive in time.") from None
-        receipt = await interlock.receive(body, signature)
+        receipt = await interlock.receive(await _body(receive), signature)
     await reply(send, 200, [JSON], _encode(receipt))
 
 
@@ -61,23 +56,34 @@ def _signature_and_length(scope: Scope) -> tuple[bytes | None, int | None]:
 
 async def _body(receive: Receive) -> bytes:
     """Read the body's exact bytes: they are what is signed."""
-    pieces: list[bytes] = []
-    size, more = 0, True
-    while more:
-        message = await receive()
-        if message["type"] != "http.request":
-            raise ApiError(400, "bad-request", "The request ended too early.")
-        pieces.append(message["body"])
-        size += len(message["body"])
-        if size > MAX_EVENT:
-            raise RequestEntityTooLarge
-        more = message["more_body"]
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    # Nearly always all of it is here by now; how long the first of it may take is bounded by the server.
+    piece, more = await _piece(receive)
+    if not more and len(piece) <= MAX_EVENT:
+        return piece
+    pieces = bytearray(piece)
+    try:
+        async with asyncio.timeout(READ_WITHIN):
+            while more and len(pieces) <= MAX_EVENT:
+                piece, more = await _piece(receive)
+                pieces += piece
+    except TimeoutError:
+        raise ApiError(408, "too-slow", "The body did not arrive in time.") from None
+    if len(pieces) > MAX_EVENT:
+        raise RequestEntityTooLarge
+    return bytes(pieces)
+
+
+async def _piece(receive: Receive) -> tuple[bytes, bool]:
+    """Return what has come of the body, and whether there is more."""
+    message = await receive()
+    if message["type"] != "http.request":
+        raise ApiError(400, "bad-request", "The request ended too early.")
+    return message["body"], message["more_body"]
 
 
 @post(
     "/webhooks/stripe",
-    middleware=[at_once(_receive)],
+    **at_once(_receive),
     status_code=200,
     operation_class=EventOperation,
     operation_id="receiveStripeEvent",
