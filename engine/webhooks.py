@@ -69,17 +69,30 @@ class _Data(Struct):
     previous_attributes: Raw = Raw(b"null")
 
 
-class _Envelope(Struct):
+class _Head(Struct):
     id: wire.Id
     type: wire.Id
     created: object = 0
     livemode: object = None
     account: object = None
     context: object = None
+
+
+class _Envelope(_Head):
     data: Raw = Raw(b"null")
 
 
+class _SubscriptionData(Struct):
+    object: wire.Subscription
+    previous_attributes: wire.PreviousAttributes | None = None
+
+
+class _SubscriptionEvent(_Head, kw_only=True):
+    data: _SubscriptionData
+
+
 _envelope: Final = msgspec.json.Decoder(_Envelope)
+_subscription_event: Final = msgspec.json.Decoder(_SubscriptionEvent)
 
 
 def verify(body: bytes, header: bytes | None, secrets: tuple[bytes, ...], now: float) -> None:
@@ -119,21 +132,38 @@ def read(body: bytes) -> Event:
     """
     try:
         body.decode("utf-8")
+        if b'"customer.subscription.' in body and (event := _read_at_once(body)) is not None:
+            return event
         envelope = _envelope.decode(body)
     except (UnicodeDecodeError, RecursionError) as error:
         raise BadEvent("the body is not UTF-8 JSON, or is nested beyond reason") from error
     except msgspec.MsgspecError as error:
         raise BadEvent(f"the body is not a Stripe event: {error}") from error
-    created = envelope.created
-    event = Event(
-        id=envelope.id,
-        type=envelope.type,
-        created=created if isinstance(created, int) and 0 <= created < 2**53 else 0,
-        livemode=envelope.livemode if isinstance(envelope.livemode, bool) else None,
-        account=_other_account(envelope.account) or _other_account(envelope.context),
-    )
+    event = _event_of(envelope)
     reader = _READERS.get(envelope.type)
     return event if reader is None else _read_data(event, reader, envelope.data)
+
+
+def _read_at_once(body: bytes) -> Event | None:
+    """Read a subscription's event in one pass, half the time of two; None where that can't be done."""
+    try:
+        told = _subscription_event.decode(body)
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+    if _READERS.get(told.type) is not _subscription:
+        return None
+    return _with_subscription(_event_of(told), told.data.object, told.data.previous_attributes)
+
+
+def _event_of(head: _Head) -> Event:
+    created = head.created
+    return Event(
+        id=head.id,
+        type=head.type,
+        created=created if isinstance(created, int) and 0 <= created < 2**53 else 0,
+        livemode=head.livemode if isinstance(head.livemode, bool) else None,
+        account=_other_account(head.account) or _other_account(head.context),
+    )
 
 
 def _other_account(value: object) -> str | None:
@@ -177,11 +207,15 @@ def _unreadable(event: Event, raw: Raw) -> Event:
 
 def _subscription(event: Event, data: _Data) -> Event:
     sub = msgspec.json.decode(data.object, type=wire.Subscription)
-    previous = None
+    changed = None
     if bytes(data.previous_attributes).startswith(b"{"):
         changed = msgspec.json.decode(data.previous_attributes, type=wire.PreviousAttributes)
-        previous = wire.facts_before(sub, changed)
+    return _with_subscription(event, sub, changed)
+
+
+def _with_subscription(event: Event, sub: wire.Subscription, changed: wire.PreviousAttributes | None) -> Event:
     facts = wire.facts_of(sub)
+    previous = None if changed is None else wire.facts_before(sub, changed)
     return msgspec.structs.replace(
         event,
         of_interest=True,
