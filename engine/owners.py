@@ -115,7 +115,8 @@ def redraw(user_id: str, moment: Moment, *, customer_id: str | None = None) -> W
     if not rows:
         yield "users_ensure", (user_id,)
         rows = yield "users_draw", (user_id,)
-    version, shown, updated_at, customer, trial_used_at = rows[0][:5]
+    version, shown, updated_at, *kept = rows[0][:5]
+    customer, trial_used_at = kept
     subscriptions = [subscription_from(*row[5:]) for row in rows if row[5] is not None]
     customer = customer or (yield from customer_for(user_id, customer_id))
     standing = view.Standing(
@@ -133,8 +134,11 @@ def redraw(user_id: str, moment: Moment, *, customer_id: str | None = None) -> W
         version, updated_at = version + 1, int(moment.now)
         shown = view.encode(state, version, updated_at)
         moment.touched.add(user_id)
-    arguments = (user_id, version, shown, until, moment.catalogue.digest, updated_at, customer, trial_used_at)
-    yield "users_show", arguments
+    drawn = (user_id, version, shown, until, moment.catalogue.digest, updated_at)
+    if [customer, trial_used_at] == kept:
+        yield "users_update", drawn
+    else:
+        yield "users_show", (*drawn, customer, trial_used_at)
     return changed
 
 

@@ -175,7 +175,7 @@ def _settle(
     known, after = held.known, decision.after
     owner = (yield from owner_of(after.facts or claimed)) or held.user_id
     if after != known or owner != held.user_id:
-        yield put(after, owner)
+        yield put(after, owner, held)
     if decision.outcome is Outcome.PENDING:
         yield from ask(after.subscription_id, moment)
     if event is not None or decision.outcome is not Outcome.UNCHANGED:  # a sweep that finds nothing leaves no entry

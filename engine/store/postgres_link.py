@@ -37,11 +37,19 @@ PLANS: Final = {
 _connect: Final[Any] = asyncpg.connect  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 _SCHEMA_LOCK: Final = 0x696E7465726C6F63
 _STATEMENTS: Final = statements(POSTGRES)
-_WAITING: Final = frozenset(
-    {"subscription_put", "bill_put", "users_show", "event_insert", "decision_insert", "ask_put", "ask_done"}
-)
-"""Writes that return nothing wait for the next statement that returns rows, or for COMMIT, and go there together:
-a round trip costs more than what it carries.  No two of them touch the same row."""
+_WAITING: Final = {
+    "subscription_put": "subscription",
+    "subscription_update": "subscription",
+    "bill_put": "bill",
+    "users_show": "users",
+    "users_update": "users",
+    "event_insert": "event",
+    "decision_insert": "decision",
+    "ask_put": "ask",
+    "ask_done": "ask",
+}
+"""Writes that return nothing, by their table, wait for the next statement that returns rows, or for COMMIT, and go
+there together: a round trip costs more than what it carries.  One a table, so that no two touch the same row."""
 _LOCKED_BY: Final = {"users_draw": "users_lock"}
 """A statement sees what was committed when it began, not what the holder of the row that it waits for was still
 storing elsewhere.  Where it reads more than that row, the row is locked by a statement before it."""
@@ -54,14 +62,14 @@ class Link:
     def __init__(self, raw: Any) -> None:  # asyncpg's own; it has no types
         self.raw = raw
         self._prepared: dict[tuple[str, ...], Any] = {}
-        self._waiting: dict[str, tuple[Any, ...]] = {}
+        self._waiting: dict[str, tuple[str, tuple[Any, ...]]] = {}
 
     async def fetch(self, name: str, arguments: tuple[Any, ...]) -> list[Row]:
         """Run a statement of the catalogue."""
         if name in _WAITING:
-            if name in self._waiting:
+            if _WAITING[name] in self._waiting:
                 await self._send_waiting()
-            self._waiting[name] = arguments
+            self._waiting[_WAITING[name]] = name, arguments
             return []
         if self._waiting:
             await self._send_waiting()
@@ -77,7 +85,8 @@ class Link:
 
     async def _send_waiting(self) -> None:
         waiting, self._waiting = self._waiting, {}
-        await self._run(tuple(waiting), tuple(itertools.chain.from_iterable(waiting.values())))
+        names, arguments = zip(*waiting.values(), strict=True)
+        await self._run(names, tuple(itertools.chain.from_iterable(arguments)))
 
     async def commit(self) -> None:
         """Send what waits, and commit."""

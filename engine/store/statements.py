@@ -12,7 +12,7 @@ from engine.errors import BadConfiguration
 SQLITE: Final = {
     "int": "integer",
     "blob": "blob",
-    "serial": "integer PRIMARY KEY AUTOINCREMENT",
+    "serial": "integer PRIMARY KEY",
     "strict": "STRICT",
     "lock": "",
     "claim": "",

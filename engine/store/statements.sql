@@ -37,6 +37,10 @@ ON CONFLICT (subscription_id) DO UPDATE SET customer_id = excluded.customer_id, 
     unpaid_since = excluded.unpaid_since, unknown_status = excluded.unknown_status, facts = excluded.facts
 WHERE subscription.state NOT IN ('canceled', 'incomplete_expired') OR subscription.state = excluded.state
 
+-- name: subscription_update
+UPDATE subscription SET state = $2, as_of = $3, evidence = $4, since = $5, unpaid_since = $6, unknown_status = $7, facts = $8
+WHERE subscription_id = $1 AND (state NOT IN ('canceled', 'incomplete_expired') OR state = $2)
+
 -- name: subscription_of_user
 SELECT subscription_id, facts, as_of, evidence, since, unpaid_since, unknown_status FROM subscription WHERE user_id = $1 ORDER BY subscription_id
 
@@ -102,6 +106,9 @@ FROM users u LEFT JOIN subscription s ON s.user_id = u.user_id WHERE u.user_id =
 
 -- name: users_show
 UPDATE users SET version = $2, shown = $3, shown_until = $4, catalogue = $5, updated_at = $6, customer_id = $7, trial_used_at = $8 WHERE user_id = $1
+
+-- name: users_update
+UPDATE users SET version = $2, shown = $3, shown_until = $4, catalogue = $5, updated_at = $6 WHERE user_id = $1
 
 -- name: users_set_customer
 UPDATE users SET customer_id = $2 WHERE user_id = $1
