@@ -114,7 +114,7 @@ async def _serving(app: Litestar) -> AsyncGenerator[None]:
 def close_streams(app: Litestar) -> None:
     """End every open stream cleanly.  A server calls it when it begins to stop: it waits for its connections."""
     streams: Streams = app.state.streams
-    streams.closing.set()
+    streams.close()
 
 
 def quiet_libraries() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import resource
 import socket
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -15,6 +16,7 @@ from typing import Any, Final, cast
 
 import uvicorn
 from litestar import Litestar
+from uvicorn.config import STARTUP_FAILURE
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.supervisors import Multiprocess
 
@@ -29,7 +31,10 @@ MAX_MESSAGE: Final = 8 * 1024 * 1024
 """What may follow a head: routes bound the body itself, but not its framing, which a sender may blow up."""
 MESSAGE_WITHIN: Final = 30.0
 KEEP_ALIVE: Final = 75
-MAX_CONNECTIONS: Final = 4096
+MAX_CONNECTIONS: Final = 16_384
+"""At most so many at a time, streams included; fewer where the process may not have so many files open."""
+_OTHER_FILES: Final = 128
+START_WITHIN: Final = 60
 STOP_WITHIN: Final = 10
 
 LOGGING: Final[dict[str, Any]] = {
@@ -149,6 +154,17 @@ class BoundedHttp(HttpToolsProtocol):
             self.transport.close()
 
 
+def most_connections() -> int:
+    """Return how many connections this process takes.  What it may open is raised to what it is allowed to raise."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_CONNECTIONS + _OTHER_FILES
+    files = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < files:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, most))
+    return max(1, files - _OTHER_FILES)
+
+
 def server_config(app: Any, workers: int = 1) -> uvicorn.Config:
     """Return how every server of ours runs.  No proxy header is believed: nothing here depends on one."""
     return uvicorn.Config(
@@ -164,7 +180,7 @@ def server_config(app: Any, workers: int = 1) -> uvicorn.Config:
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        limit_concurrency=MAX_CONNECTIONS,
+        limit_concurrency=most_connections(),
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=STOP_WITHIN,
     )
@@ -193,9 +209,9 @@ def serve(app: Any, bound: socket.socket, workers: int, on_start: Callable[[], N
     """
     config = server_config(app, workers=workers)
     if workers > 1:
-        on_start()
-        Multiprocess(config, sockets=[bound]).run()
-        return True
+        parent = _Workers(config, bound, on_start)
+        parent.run()
+        return not parent.failed
     try:
         _Announced(config, on_start).run(sockets=[bound])
     except KeyboardInterrupt:
@@ -203,6 +219,24 @@ def serve(app: Any, bound: socket.socket, workers: int, on_start: Callable[[], N
     except SystemExit:
         return False
     return True
+
+
+class _Workers(Multiprocess):
+    """Several processes on one socket; says so once all of them take connections."""
+
+    def __init__(self, config: uvicorn.Config, bound: socket.socket, on_start: Callable[[], None]) -> None:
+        super().__init__(config, [bound])
+        self._on_start = on_start
+
+    def init_processes(self) -> None:
+        super().init_processes()
+        if all(process.wait_until_ready(START_WITHIN, self.should_exit) for process in self.processes):
+            self._on_start()
+
+    @property
+    def failed(self) -> bool:
+        """Whether a worker could not start, which ends them all."""
+        return any(process.exitcode == STARTUP_FAILURE for process in self.processes)
 
 
 class _Announced(uvicorn.Server):

@@ -20,7 +20,8 @@ class Watch:
     async def changed(self, timeout: float) -> bool:  # noqa: ASYNC109 - the caller's ping interval
         """Wait for a change, at most `timeout` seconds; returns whether one came."""
         try:
-            await asyncio.wait_for(self._event.wait(), timeout)
+            async with asyncio.timeout(timeout):
+                await self._event.wait()
         except TimeoutError:
             return False
         self._event.clear()

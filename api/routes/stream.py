@@ -1,4 +1,7 @@
-"""A user's state as server-sent events: one task that speaks, one that notices the reader leaving."""
+"""A user's state as server-sent events: one task that speaks, one that notices the reader leaving.
+
+Thousands of them are open at a time and idle nearly always, so each holds as little as it can.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,14 @@ class Streams:
 
     def __init__(self) -> None:
         self.slots = Slots(STREAMS_EACH, "streams")
-        self.closing = asyncio.Event()
+        self.watches: set[Watch] = set()
+        self.closing = False
+
+    def close(self) -> None:
+        """End every stream, and each that still begins."""
+        self.closing = True
+        for watch in self.watches:
+            watch.wake()
 
 
 def encode_event(shown: Shown) -> bytes:
@@ -55,31 +65,30 @@ class EventStream:
                 first = await self._interlock.state(self._user.id)
                 start: HTTPResponseStartEvent = {"type": "http.response.start", "status": 200, "headers": _HEADERS}
                 await send(start)
-                await self._until_the_end(first, watch, receive, send)
+                self._streams.watches.add(watch)
+                speaking = asyncio.create_task(self._speak(first, watch, send))
+                try:
+                    await _left(receive)  # also once we have ended the answer ourselves
+                finally:
+                    self._streams.watches.discard(watch)
+                    speaking.cancel()
+                    await asyncio.gather(speaking, return_exceptions=True)
         finally:
             self._streams.slots.give_back(self._user.id)
 
-    async def _until_the_end(self, first: Shown, watch: Watch, receive: Receive, send: Send) -> None:
-        """Speak until the reader leaves, the token ends or the service closes."""
-        speaking = asyncio.create_task(self._speak(first, watch, send))
-        leaving = asyncio.create_task(_left(receive))
-        closing = asyncio.create_task(self._streams.closing.wait())
-        tasks = (speaking, leaving, closing)
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-            results = await asyncio.gather(*tasks, return_exceptions=True)
-        fault = results[0]
-        if isinstance(fault, Exception) and not isinstance(fault, InterlockError | OSError):
-            log.error("A stream ended by %s", type(fault).__name__)
-        if results[1] is not True:
-            await _write(send, b"", more=False)
-
     async def _speak(self, first: Shown, watch: Watch, send: Send) -> None:
+        """Speak until the token ends or the service closes, then end the answer."""
+        try:
+            await self._tell_changes(first, watch, send)
+        except (InterlockError, OSError):
+            pass  # the reader comes back and asks again
+        except Exception as fault:
+            log.error("A stream ended by %s", type(fault).__name__)
+        await _write(send, b"", more=False)
+
+    async def _tell_changes(self, first: Shown, watch: Watch, send: Send) -> None:
         shown, told = first, -1
-        while True:
+        while not self._streams.closing:
             if shown.version > told:
                 await _write(send, encode_event(shown))
                 told = shown.version
@@ -92,10 +101,9 @@ class EventStream:
             shown = await self._interlock.state(self._user.id)
 
 
-async def _left(receive: Receive) -> bool:
+async def _left(receive: Receive) -> None:
     while cast("str", (await receive())["type"]) != "http.disconnect":
         pass
-    return True
 
 
 async def _write(send: Send, body: bytes, *, more: bool = True) -> None:

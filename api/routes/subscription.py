@@ -8,16 +8,15 @@ from typing import Annotated, Final
 from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.params import HeaderParameter, QueryParameter
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import Receive, Scope, Send
 
 from api.at_once import JSON, Headers, at_once, reply
 from api.auth import User, UserRequest, require_user
 from api.headers import PICTURE_POLICY
 from api.routes.docs import ENTRY, USER, USER_STATE, answers, refuses
 from api.routes.shapes import UserStateAnswer
-from api.routes.stream import EventStream, Streams
+from api.routes.stream import EventStream
 from engine import diagram
-from engine.config import Config
 from engine.interlock import HistoryPage, Interlock
 
 MAX_SEQ: Final = 2**53 - 1  # what JSON can say exactly
@@ -67,9 +66,15 @@ async def read_subscription(if_none_match: IfNoneMatch = None) -> None:
     """Read the user's subscription: state, access and until when, plan, and what they can do next."""
 
 
+async def _stream(scope: Scope, receive: Receive, send: Send) -> None:
+    state = scope["litestar_app"].state
+    await EventStream(scope["user"], state.interlock, state.streams, state.config.clock)(scope, receive, send)
+
+
 @get(
     "/subscription/stream",
     guards=[require_user],
+    **at_once(_stream),
     media_type="text/event-stream",
     operation_id="streamSubscription",
     tags=["subscription"],
@@ -83,14 +88,8 @@ async def read_subscription(if_none_match: IfNoneMatch = None) -> None:
     )
     | refuses(401, 429, 503),
 )
-async def stream_subscription(
-    request: UserRequest,
-    interlock: NamedDependency[Interlock],
-    streams: NamedDependency[Streams],
-    config: NamedDependency[Config],
-) -> ASGIApp:
+async def stream_subscription() -> None:
     """Hear of each change as it happens.  Ends when the token does; a comment comes every 15 seconds."""
-    return EventStream(request.user, interlock, streams, config.clock)
 
 
 @get(

@@ -224,3 +224,14 @@ async def test_a_worker_that_is_killed_is_replaced(postgres: Database, tmp_path:
         await serving.ready()
         assert doomed.pid not in [worker.pid for worker in serving.workers()]
         assert await postgres.look("SELECT count(*) FROM event") == [(len(bodies),)]
+
+
+async def test_workers_that_cannot_start(tmp_path: Path) -> None:
+    """Where no worker can start, the command ends with 1, as with one worker, and never says that it serves."""
+    workers = Workers(tmp_path, "postgresql://postgres@127.0.0.1:9/nowhere", "http://127.0.0.1:9")
+    try:
+        assert await asyncio.to_thread(workers.process.wait, 60) == 1
+    finally:
+        workers.kill()
+    assert "Interlock serves" not in workers.said()
+    assert "can't start" in workers.said()
