@@ -77,7 +77,8 @@ def best(subscriptions: list[Subscription], policy: AccessPolicy, now: float) ->
         created = subscription.facts.created if subscription.facts else 0
         return answer.granted, lasts, subscription.state in LIVING, created, subscription.subscription_id
 
-    return max((s for s in subscriptions if s.facts is not None), key=rank, default=None)
+    known = [subscription for subscription in subscriptions if subscription.facts is not None]
+    return max(known, key=rank) if len(known) > 1 else next(iter(known), None)
 
 
 def may_check_out(subscriptions: list[Subscription], *, open_checkout: bool) -> bool:

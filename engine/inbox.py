@@ -42,6 +42,7 @@ class Inbox:
         self._store = store
         self._hub = hub
         self._config = config
+        self._livemode = config.livemode
         self._secrets = tuple(secret.encode() for secret in config.webhook_secrets)
 
     async def receive(self, body: bytes, signature: bytes | None) -> Receipt:
@@ -66,14 +67,14 @@ class Inbox:
 
         Those `about` the same customer take turns, on whatever node.
         """
-        moment = self.moment()
+        moments: list[Moment] = []
 
-        def fresh() -> Work[T]:  # a unit may be started more than once
-            nonlocal moment
-            moment = self.moment()
-            return unit(moment)
+        def fresh() -> Work[T]:  # a unit may be started more than once; what counts is its last start
+            moments.append(self.moment())
+            return unit(moments[-1])
 
         result = await self._store.write(fresh, about=about)
+        moment = moments[-1]
         self._hub.publish(moment.touched)
         self._store.announce(moment.touched)
         if moment.asked:
@@ -82,4 +83,4 @@ class Inbox:
 
     def moment(self) -> Moment:
         """Now, and what a unit of work needs to know."""
-        return Moment(now=self._config.clock(), catalogue=self._config.catalogue, livemode=self._config.livemode)
+        return Moment(now=self._config.clock(), catalogue=self._config.catalogue, livemode=self._livemode)

@@ -43,18 +43,16 @@ class _Attempt:
 
 
 class _NotingTransition(CompiledTransition):
-    """Notes the name of the first guard that says no.  No state has callbacks, so a change of it is its name."""
+    """Asks its guards, notes the first that says no, and moves.  There are no callbacks that it would have to run."""
 
-    def _change_state(self, event_data: EventData) -> None:
-        cast("_Attempt", event_data.model).state = cast("str", self.dest)
-
-    def _eval_conditions(self, event_data: EventData) -> bool:
+    def execute(self, event_data: EventData) -> bool:
         attempt = cast("_Attempt", event_data.model)
         for condition in self.conditions:
             guard = cast("guards.Guard", condition.func)
             if not guard(attempt.known, attempt.evidence, attempt.facts):
                 attempt.refused_by = guard.__name__
                 return False
+        attempt.state = cast("str", self.dest)
         return True
 
 

@@ -128,11 +128,11 @@ def redraw(user_id: str, moment: Moment, *, customer_id: str | None = None) -> W
     state, until = view.view(standing, moment.catalogue, moment.now)
     trials = [s.facts.trial_end for s in subscriptions if s.facts and s.facts.trial_end is not None]
     trial_used_at = trial_used_at or min(trials, default=None)
-    before = shown or view.encode(view.nobody(user_id, moment.catalogue), version, updated_at)
-    changed = before != view.encode(state, version, updated_at)
+    before, now_shown = shown or view.undated(view.nobody(user_id, moment.catalogue)), view.undated(state)
+    changed = not before.startswith(now_shown)
     if changed:
         version, updated_at = version + 1, int(moment.now)
-        shown = view.encode(state, version, updated_at)
+        shown = view.dated(now_shown, version, updated_at)
         moment.touched.add(user_id)
     drawn = (user_id, version, shown, until, moment.catalogue.digest, updated_at)
     if [customer, trial_used_at] == kept:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import time
 from typing import Final
 
 import msgspec
@@ -20,7 +20,7 @@ def rfc3339(seconds: float | None) -> str | None:
     """Write a time as the API does: RFC 3339, UTC, whole seconds."""
     if seconds is None:
         return None
-    return datetime.fromtimestamp(min(int(seconds), _LAST), UTC).isoformat().replace("+00:00", "Z")
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(min(int(seconds), _LAST)))
 
 
 class AccessShown(Struct, frozen=True):
@@ -70,18 +70,18 @@ class Standing(Struct, frozen=True, kw_only=True):
 
 def view(standing: Standing, catalogue: Catalogue, now: float) -> tuple[UserState, int | None]:
     """Return what is shown of a user at `now`, and when the clock alone changes it (None: never)."""
-    chosen = best(standing.subscriptions, catalogue.access, now)
-    facts = chosen.facts if chosen else None
-    answers = [access(subscription, catalogue.access, now) for subscription in standing.subscriptions]
-    answer = access(chosen or Subscription(subscription_id=""), catalogue.access, now)
+    chosen = best(standing.subscriptions, catalogue.access, now) or Subscription(subscription_id="")
+    facts = chosen.facts
+    answers = {id(held): access(held, catalogue.access, now) for held in (chosen, *standing.subscriptions)}
+    answer = answers[id(chosen)]
     open_until = standing.checkout_until
     finishable = open_until is not None and now < open_until
     shown = UserState(
         user_id=standing.user_id,
-        state=chosen.state if chosen else State.NONE,
+        state=chosen.state,
         access=AccessShown(answer.granted, answer.reason, rfc3339(answer.until)),
         plan=_plan(facts, catalogue) if facts else None,
-        subscription_id=chosen.subscription_id if chosen else None,
+        subscription_id=facts.subscription_id if facts else None,
         current_period_end=rfc3339(facts.current_period_end) if facts else None,
         trial_end=rfc3339(facts.trial_end) if facts else None,
         cancel_at=rfc3339(facts.cancel_at) if facts else None,
@@ -92,7 +92,7 @@ def view(standing: Standing, catalogue: Catalogue, now: float) -> tuple[UserStat
             has_customer=standing.has_customer,
         ),
     )
-    changes = [answer.until for answer in answers] + [open_until if finishable else None]
+    changes = [answer.until for answer in answers.values()] + [open_until if finishable else None]
     return shown, min((at for at in changes if at is not None), default=None)
 
 
@@ -101,10 +101,19 @@ def nobody(user_id: str, catalogue: Catalogue) -> UserState:
     return view(Standing(user_id=user_id, subscriptions=[]), catalogue, 0)[0]
 
 
+def undated(shown: UserState) -> bytes:
+    """Return the JSON of a user's state, open for what `dated` adds."""
+    return msgspec.json.encode(shown)[:-1] + b',"version":'
+
+
+def dated(shown: bytes, version: int, updated_at: float) -> bytes:
+    """Return the whole JSON: what `undated` made, with its version and the time since which it is so."""
+    return b'%b%d,"updated_at":"%b"}' % (shown, version, (rfc3339(updated_at) or "").encode())
+
+
 def encode(shown: UserState, version: int, updated_at: float) -> bytes:
     """Return the JSON of a user's state."""
-    undated = msgspec.json.encode(shown)[:-1]
-    return b'%b,"version":%d,"updated_at":"%b"}' % (undated, version, (rfc3339(updated_at) or "").encode())
+    return dated(undated(shown), version, updated_at)
 
 
 def _plan(facts: Facts, catalogue: Catalogue) -> PlanHeld | None:

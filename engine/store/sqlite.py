@@ -32,7 +32,9 @@ MOST_WAITING: Final = 10_000
 """Units of work that may wait; beyond it a caller is told to come back."""
 _LOOK_SECONDS: Final = 0.5
 _DURABLE: Final = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON")
-_ROOM: Final = ("cache_size = -65536", "wal_autocheckpoint = 8000")  # 64 MiB; what changes often is written home once
+_WRITES: Final = ("cache_size = -262144", "wal_autocheckpoint = 8000")
+"""At most 256 MiB hold the pages that a million subscriptions share; what changes often is written home once."""
+_READS: Final = ("cache_size = -65536", "query_only = 1")
 
 # sqlite3 binds ?1 from a tuple faster than $1 from a dict
 _STATEMENTS: Final = {name: sql.replace("$", "?") for name, sql in statements(SQLITE).items()}
@@ -286,7 +288,7 @@ class SqliteStore:
 async def _connect(path: Path, opened: list[aiosqlite.Connection], *, read_only: bool = False) -> aiosqlite.Connection:
     connection = await aiosqlite.connect(path, isolation_level=None, timeout=BUSY_SECONDS, cached_statements=256)
     opened.append(connection)
-    for pragma in (*_DURABLE, *_ROOM, f"query_only = {int(read_only)}"):
+    for pragma in (*_DURABLE, *(_READS if read_only else _WRITES)):
         await connection.execute(f"PRAGMA {pragma}")
     return connection
 

@@ -1,5 +1,6 @@
 -- The first schema.  {int}, {blob}, {serial} and {strict} are the few words in which the two databases differ.
--- Times are whole seconds since 1970 in UTC; those of `ask` are milliseconds.
+-- Times are whole seconds since 1970 in UTC; those of `ask` are milliseconds.  What each webhook writes is checked by
+-- OR: for IN, SQLite builds a table of the list at each statement.
 
 CREATE TABLE customer (
     customer_id text PRIMARY KEY,
@@ -15,8 +16,9 @@ CREATE TABLE subscription (
     subscription_id text PRIMARY KEY,
     customer_id text,
     user_id text,
-    state text NOT NULL CHECK (state IN ('none', 'incomplete', 'incomplete_expired', 'trialing', 'active',
-                                         'past_due', 'unpaid', 'paused', 'canceled')),
+    state text NOT NULL CHECK (
+        state = 'active' OR state = 'trialing' OR state = 'past_due' OR state = 'canceled' OR state = 'none' OR
+        state = 'incomplete' OR state = 'incomplete_expired' OR state = 'unpaid' OR state = 'paused'),
     as_of {int} NOT NULL,
     evidence {int} NOT NULL CHECK (evidence >= 0),
     since {int} NOT NULL,
@@ -65,8 +67,9 @@ CREATE TABLE event (
     received_at {int} NOT NULL,
     subscription_id text,
     customer_id text,
-    outcome text NOT NULL CHECK (outcome IN ('applied', 'unchanged', 'stale', 'refused', 'pending', 'ignored',
-                                             'unlinked', 'failed')),
+    outcome text NOT NULL CHECK (
+        outcome = 'applied' OR outcome = 'unchanged' OR outcome = 'pending' OR outcome = 'stale' OR
+        outcome = 'ignored' OR outcome = 'refused' OR outcome = 'unlinked' OR outcome = 'failed'),
     payload {blob}                     -- the body as it came, zlib; null once its retention is over
 ) {strict};
 CREATE INDEX event_pending ON event (subscription_id) WHERE outcome = 'pending';
@@ -78,7 +81,8 @@ CREATE TABLE decision (
     at {int} NOT NULL,
     event_id text REFERENCES event,
     event_type text,
-    source text NOT NULL CHECK (source IN ('webhook', 'reconcile', 'checkout', 'operator')),
+    source text NOT NULL CHECK (
+        source = 'webhook' OR source = 'reconcile' OR source = 'checkout' OR source = 'operator'),
     user_id text,
     subscription_id text,
     fired text,
