@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
@@ -20,7 +20,7 @@ def rfc3339(seconds: float | None) -> str | None:
     """Write a time as the API does: RFC 3339, UTC, whole seconds."""
     if seconds is None:
         return None
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(min(int(seconds), _LAST)))
+    return datetime.fromtimestamp(min(int(seconds), _LAST), UTC).isoformat().replace("+00:00", "Z")
 
 
 class AccessShown(Struct, frozen=True):

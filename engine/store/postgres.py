@@ -34,7 +34,7 @@ import asyncpg  # pyright: ignore[reportMissingTypeStubs]
 
 from engine.errors import StoreUnavailable
 from engine.store import OnForeignChange, Work
-from engine.store.postgres_link import APPLICATION, Connector, Link, migrate
+from engine.store.postgres_link import APPLICATION, FAULTS, LOST, Connector, Link, migrate
 from engine.store.postgres_news import News
 
 log = logging.getLogger("interlock.postgres")
@@ -141,7 +141,7 @@ class _Lane:
 def _fail(job: _Job[Any], error: Exception) -> None:
     if job.done.done():
         return
-    if isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError | OSError | EOFError):
+    if isinstance(error, FAULTS):
         unavailable = StoreUnavailable(_words(error))
         unavailable.__cause__ = error
         job.done.set_exception(unavailable)
@@ -153,7 +153,7 @@ def _words(error: Exception) -> str:
     """What a caller is shown: no values of rows, no addresses."""
     if isinstance(error, TimeoutError):
         return "the database did not answer in time"
-    if isinstance(error, asyncpg.PostgresConnectionError | asyncpg.InterfaceError | OSError | EOFError):
+    if isinstance(error, LOST):
         return "the database can't be reached"
     return f"the database refused: {type(error).__name__}"
 
@@ -231,7 +231,7 @@ class PostgresStore:
             yield mine
             if mine:
                 await link.rest_from(name)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except FAULTS as error:
             raise StoreUnavailable(_words(error)) from error
         finally:
             await link.close()

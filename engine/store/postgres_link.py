@@ -16,6 +16,13 @@ from engine.store.statements import POSTGRES, check_schema, migrations, statemen
 
 log = logging.getLogger("interlock.postgres")
 
+LOST: Final = (
+    asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError, EOFError,
+    asyncpg.InternalClientError,  # asyncpg, where the connection ends at an odd moment
+)  # fmt: skip
+FAULTS: Final = (asyncpg.PostgresError, *LOST)
+"""All that a database may do to a unit of work; `LOST` where it can't be reached."""
+
 APPLICATION: Final = "interlock"
 """The name that PostgreSQL lists our connections by."""
 CONNECT_SECONDS: Final = 3.0
