@@ -44,6 +44,8 @@ from tests.tools.postgres import Server
 
 WEBHOOKS: Final = 1_000
 """In a turn; fewer where the smallest database has fewer subscriptions."""
+WARMING: Final = 20
+"""Turns before the first that counts."""
 STATES: Final = 300
 HISTORIES: Final = 100
 SWEEPS: Final = 3
@@ -161,12 +163,13 @@ async def _rounds(databases: dict[Database, float], webhooks: int, rounds: int) 
     rng = Random(0)
     async with AsyncExitStack() as stack:
         places = [
-            await stack.enter_async_context(_place(database, bytes_each, webhooks * (rounds + 1)))
+            await stack.enter_async_context(_place(database, bytes_each, webhooks * (rounds + WARMING)))
             for database, bytes_each in databases.items()
         ]
         os.sync()  # what the copies left for later
-        for place in places:  # connections, plans, caches
-            await place.deliver(webhooks)
+        for place in places:  # connections, plans, and caches as full as they are after some minutes of service
+            for _ in range(WARMING):
+                await place.deliver(webhooks)
             await place.read(rng, 0.1)
             place.forget()
         for _ in range(rounds):
