@@ -83,7 +83,7 @@ def serve(host: str, port: int, workers: int) -> None:
     if workers > 1 and settings.database_url.startswith("sqlite"):
         raise click.UsageError("--workers: SQLite has one writing process; more than one worker needs PostgreSQL")
     # Each worker makes its own application of the same environment; one alone is made here, where faults are told.
-    app = create_app(settings) if workers == 1 else "api.app:create_app"
+    app = create_app(settings) if workers == 1 else "api.server:worker"
     words = f"Interlock serves http://{f'[{host}]' if ':' in host else host}:{port}"
     with listen(host, port) as bound:
         if not server.serve(app, bound, workers, lambda: out.print(words, highlight=False)):

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
 
@@ -76,15 +75,13 @@ class Admission:
         self._requests = requests
         self._size = size
 
-    @contextmanager
-    def admit(self, size: int) -> Generator[None]:
-        """Hold room for one request of `size` bytes; raise a 503 with Retry-After where there is none."""
+    def take(self, size: int) -> None:
+        """Take room for one request of `size` bytes; raise a 503 with Retry-After where there is none."""
         if self._requests < 1 or self._size < size:
             raise ApiError(HTTPStatus.SERVICE_UNAVAILABLE, "busy", "Too much at once; send it again.", retry_after=1)
         self._requests -= 1
         self._size -= size
-        try:
-            yield
-        finally:
-            self._requests += 1
-            self._size += size
+
+    def give_back(self, size: int) -> None:
+        self._requests += 1
+        self._size += size

@@ -14,19 +14,14 @@ an answer of Stripe's read before any of it arrived must not overwrite it.
 
 from __future__ import annotations
 
-import logging
 from typing import cast
 
 import msgspec
-from transitions import Machine
-from transitions.core import EventData
-from transitions.core import Transition as CompiledTransition
+from transitions import Event, Machine, Transition
 
 from engine import guards
 from engine.states import ENDED, STATUSES, Decision, Evidence, Facts, Kind, Outcome, State, Subscription
 from engine.table import TRANSITIONS
-
-logging.getLogger("transitions").setLevel(logging.WARNING)  # it logs every callback at INFO
 
 
 class _Attempt:
@@ -42,11 +37,10 @@ class _Attempt:
         self.refused_by: str | None = None
 
 
-class _NotingTransition(CompiledTransition):
-    """Asks its guards, notes the first that says no, and moves.  There are no callbacks that it would have to run."""
+class _NotingTransition(Transition):
+    """Asks its guards, notes the first that says no, and moves."""
 
-    def execute(self, event_data: EventData) -> bool:
-        attempt = cast("_Attempt", event_data.model)
+    def attempt(self, attempt: _Attempt) -> bool:
         for condition in self.conditions:
             guard = cast("guards.Guard", condition.func)
             if not guard(attempt.known, attempt.evidence, attempt.facts):
@@ -56,8 +50,16 @@ class _NotingTransition(CompiledTransition):
         return True
 
 
-class _CompiledMachine(Machine):
+class _PlainEvent(Event):
+    """Fires without what no row of the table has: callbacks, a queue, models that live on."""
+
+    def trigger(self, model: _Attempt) -> bool:
+        return any(cast("_NotingTransition", one).attempt(model) for one in self.transitions[model.state])
+
+
+class _PlainMachine(Machine):
     transition_cls = _NotingTransition
+    event_cls = _PlainEvent
 
 
 def _compile() -> tuple[Machine, dict[tuple[State, State], tuple[tuple[str, str], ...]]]:
@@ -65,11 +67,10 @@ def _compile() -> tuple[Machine, dict[tuple[State, State], tuple[tuple[str, str]
 
     `correct` is tried after a direct trigger too: where a guard refuses that one, Stripe's answer still counts.
     """
-    machine = _CompiledMachine(
+    machine = _PlainMachine(
         model=None,
         states=[str(s) for s in State],
         initial=State.NONE.value,
-        send_event=True,
         auto_transitions=False,
     )
     ways: dict[tuple[State, State], list[tuple[str, str]]] = {}

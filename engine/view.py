@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -16,6 +17,7 @@ _LAST: Final = 253_402_300_799
 """The end of the year 9999: RFC 3339 has no later time."""
 
 
+@lru_cache(maxsize=1024)
 def rfc3339(seconds: float | None) -> str | None:
     """Write a time as the API does: RFC 3339, UTC, whole seconds."""
     if seconds is None:

@@ -35,8 +35,12 @@ async def _receive(scope: Scope, receive: Receive, send: Send) -> None:
     state = scope["litestar_app"].state
     admission: Admission = state.admission
     interlock: Interlock = state.interlock
-    with admission.admit(MAX_EVENT if announced is None else announced):
+    size = MAX_EVENT if announced is None else announced
+    admission.take(size)
+    try:
         receipt = await interlock.receive(await _body(receive), signature)
+    finally:
+        admission.give_back(size)
     await reply(send, 200, [JSON], _encode(receipt))
 
 

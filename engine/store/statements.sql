@@ -102,7 +102,7 @@ SELECT version, shown, shown_until, catalogue, updated_at, customer_id, customer
 -- name: users_draw
 SELECT u.version, u.shown, u.updated_at, u.customer_id, u.trial_used_at,
     s.subscription_id, s.facts, s.as_of, s.evidence, s.since, s.unpaid_since, s.unknown_status
-FROM users u LEFT JOIN subscription s ON s.user_id = u.user_id WHERE u.user_id = $1 ORDER BY s.subscription_id
+FROM users u LEFT JOIN subscription s ON s.user_id = u.user_id WHERE u.user_id = $1
 
 -- name: users_show
 UPDATE users SET version = $2, shown = $3, shown_until = $4, catalogue = $5, updated_at = $6, customer_id = $7, trial_used_at = $8 WHERE user_id = $1
