@@ -52,11 +52,10 @@ class WholeAnswer(RequestResponseCycle):
 
     async def send(self, message: ASGISendEvent) -> None:
         """Take one ASGI message of the answer."""
+        held, self._held = self._held, None  # a second head, uvicorn's own 500, comes in place of one that waits
         if message["type"] == "http.response.start" and not self.response_started and self._is_plain(message):
             self._held = message
-            return
-        held, self._held = self._held, None
-        if held is None:
+        elif held is None or message["type"] == "http.response.start":
             await super().send(message)
         elif message["type"] == "http.response.body" and self._is_whole(message.get("body", b""), message):
             self._write(held["status"], message.get("body", b""))
