@@ -12,7 +12,7 @@ import json
 import resource
 import socket
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, Final, cast
 
 import uvicorn
@@ -156,14 +156,18 @@ class BoundedHttp(HttpToolsProtocol):
 
 
 def most_connections() -> int:
-    """Return how many connections this process takes.  What it may open is raised to what it is allowed to raise."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    """Return how many connections this process takes, after it has raised how many files it may open."""
     wanted = MAX_CONNECTIONS + _OTHER_FILES
-    files = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < files:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (files, most))
-    return max(1, files - _OTHER_FILES)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if _at_most(soft, wanted) < wanted:
+        with suppress(OSError, ValueError):  # a system may allow less than it says
+            resource.setrlimit(resource.RLIMIT_NOFILE, (_at_most(hard, wanted), hard))
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(1, _at_most(soft, wanted) - _OTHER_FILES)
+
+
+def _at_most(limit: int, wanted: int) -> int:
+    return wanted if limit == resource.RLIM_INFINITY else min(limit, wanted)
 
 
 def server_config(app: Any, workers: int = 1) -> uvicorn.Config:

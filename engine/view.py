@@ -74,8 +74,8 @@ def view(standing: Standing, catalogue: Catalogue, now: float) -> tuple[UserStat
     """Return what is shown of a user at `now`, and when the clock alone changes it (None: never)."""
     chosen = best(standing.subscriptions, catalogue.access, now) or Subscription(subscription_id="")
     facts = chosen.facts
-    answers = {id(held): access(held, catalogue.access, now) for held in (chosen, *standing.subscriptions)}
-    answer = answers[id(chosen)]
+    answers = {held.subscription_id: access(held, catalogue.access, now) for held in standing.subscriptions}
+    answer = answers.get(chosen.subscription_id) or access(chosen, catalogue.access, now)
     open_until = standing.checkout_until
     finishable = open_until is not None and now < open_until
     shown = UserState(

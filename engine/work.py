@@ -126,8 +126,10 @@ def answer(reading: Reading, moment: Moment) -> Work[Outcome]:
     decision = decide(held.known, evidence, reading.facts)
     if decision.outcome is Outcome.PENDING:
         return decision.outcome
-    if reading.customer is not None:
+    if reading.customer is not None and (
         yield from note_customer(reading.customer, reading.date, moment, authoritative=True)
+    ):
+        held = yield from load(reading.subscription_id)  # it may be another's by now
     if reading.bill is not None:
         noted, _ = yield from _note_bill(decision.after, reading.bill)
         decision = msgspec.structs.replace(decision, after=noted)

@@ -397,6 +397,14 @@ async def test_the_subscriptions_own_metadata_comes_first(desk: Desk) -> None:
     ]  # fmt: skip
 
 
+async def test_one_answer_moves_the_customer_and_names_the_subscriptions_own_user(desk: Desk) -> None:
+    """The customer is somebody else's now, the subscription says that it stays whose it was: it stays theirs."""
+    await desk.take(event("customer.created", customer(user="u_1")))
+    await desk.take(event(CREATED, UNLINKED.json()))
+    assert await desk.answer(replace(UNLINKED, user="u_1"), at=T0 + 9, customer_user="u_2") is Outcome.APPLIED
+    assert [(await desk.state(user))["state"] for user in ("u_1", "u_2")] == ["active", "none"]
+
+
 async def test_the_customers_metadata_comes_before_the_checkout(desk: Desk) -> None:
     """A checkout that names another user does not take a customer that is somebody's."""
     await desk.take(event("customer.created", customer(user="u_1")))
