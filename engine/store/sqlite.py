@@ -47,11 +47,10 @@ class _Job(NamedTuple, Generic[T]):
 
 def _drive(connection: sqlite3.Connection, work: Work[T]) -> T:
     """Step through a unit of work, giving each statement's rows back to it."""
-    cursor = connection.cursor()
     try:
         name, arguments = next(work)
         while True:
-            name, arguments = work.send(cursor.execute(_STATEMENTS[name], arguments).fetchall())
+            name, arguments = work.send(connection.execute(_STATEMENTS[name], arguments).fetchall())
     except StopIteration as end:
         return end.value
 
