@@ -29,12 +29,13 @@ UNMAPPED = [
     "radar.early_fraud_warning",
     "customer.subscription.collapsed", "test_helpers.test_clock.ready", "*", "подписка.создана",
 ]  # fmt: skip
-TABLES = ("customer", "subscription", "bill", "users", "ask", "checkout")
+TABLES = dict.fromkeys(("customer", "subscription", "bill", "users", "checkout"), "*")
+TABLES["ask"] = "subscription_id"  # when a question of an earlier test is asked again is not what is looked at here
 
 
 def contents(victim: Victim) -> dict[str, list[Any]]:
     """Return every row that a state is made of."""
-    return {table: sorted(map(repr, victim.query(f"SELECT * FROM {table}"))) for table in TABLES}
+    return {table: sorted(map(repr, victim.query(f"SELECT {what} FROM {table}"))) for table, what in TABLES.items()}
 
 
 def test_events_of_elsewhere(victim: Victim, figure: Figure) -> None:
