@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
+import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final, Generic, NamedTuple, TypeVar
@@ -31,7 +32,7 @@ BATCH: Final = 64
 MOST_WAITING: Final = 10_000
 """Units of work that may wait; beyond it a caller is told to come back."""
 _LOOK_SECONDS: Final = 0.5
-_DURABLE: Final = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON")
+_DURABLE: Final = ("synchronous = FULL", "foreign_keys = ON")
 _WRITES: Final = ("cache_size = -262144", "wal_autocheckpoint = 8000")
 """At most 256 MiB hold the pages that a million subscriptions share; what changes often is written home once."""
 _READS: Final = ("cache_size = -65536", "query_only = 1")
@@ -124,6 +125,22 @@ def _transact(connection: sqlite3.Connection, locks: Locks, jobs: list[_Job[Any]
                 connection.execute("ROLLBACK")
             raise
     return results
+
+
+def _into_wal(connection: sqlite3.Connection) -> None:
+    """Switch the file to WAL; raise sqlite3.Error where it stays locked.
+
+    While another switches a new file, SQLite answers "locked" at once here, whatever its busy timeout.
+    """
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
 
 
 def _migrate(connection: sqlite3.Connection, locks: Locks) -> None:
@@ -288,6 +305,7 @@ class SqliteStore:
 async def _connect(path: Path, opened: list[aiosqlite.Connection], *, read_only: bool = False) -> aiosqlite.Connection:
     connection = await aiosqlite.connect(path, isolation_level=None, timeout=BUSY_SECONDS, cached_statements=256)
     opened.append(connection)
+    await _in_thread(connection, _into_wal)
     for pragma in (*_DURABLE, *(_READS if read_only else _WRITES)):
         await connection.execute(f"PRAGMA {pragma}")
     return connection

@@ -247,6 +247,20 @@ def test_locked_by_another_process(
     )
 
 
+@pytest.mark.anyio
+async def test_a_new_file_that_another_is_writing_is_waited_for(tmp_path: Path) -> None:
+    """Two that start on one new file at once both start: SQLite itself would not wait here."""
+    path = tmp_path / "interlock.db"
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")  # in the journal mode of a file that was never opened before
+        opening = asyncio.create_task(SqliteStore.open(path))
+        done, _ = await asyncio.wait({opening}, timeout=0.5)
+        assert not done
+        other.execute("ROLLBACK")
+        store = await opening
+    await store.close()
+
+
 # --- the n-th statement of every unit of work --------------------------------------------------------------
 
 
