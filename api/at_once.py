@@ -1,9 +1,9 @@
 """Routes that are answered by an ASGI function of their own, before Litestar looks for a handler.
 
-Finding and calling a handler costs more than all that the two busiest routes do.  Their handlers still stand in
+Finding and calling a handler costs more than all that the busiest routes do.  Their handlers still stand in
 the route table and in the OpenAPI document; requests that are not exactly theirs (another method, a trailing
-slash) take Litestar's way and come here through the handler's middleware.  Guards are asked and errors answered
-as everywhere.
+slash) take Litestar's way and come here through the handler's middleware.  Guards are asked, hooks called and
+errors answered as everywhere.
 """
 
 from __future__ import annotations
@@ -25,15 +25,12 @@ from litestar.types import (
     Send,
 )
 
-from api.headers import ALWAYS
-
 Headers: TypeAlias = list[tuple[bytes, bytes]]
 Function: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 Guards: TypeAlias = Sequence[Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], Awaitable[None]]]
 JSON: Final = (b"content-type", b"application/json")
 _OPTION: Final = "at_once"
 _RAISED: Final = "interlock.raised"
-_ALWAYS: Final = tuple(ALWAYS.items())
 
 
 class AtOnce(NamedTuple):
@@ -88,7 +85,7 @@ class Service(Litestar):
             return
         scope["app"] = scope["litestar_app"] = self
         try:
-            await way(scope, receive, send)
+            await way(scope, receive, self._wrap_send(send, scope))
         except Exception as error:
             scope[_RAISED] = error  # Litestar finds the same route, raises it there, and answers as everywhere
             await super().__call__(scope, receive, send)
@@ -99,12 +96,12 @@ def _guards(handler: BaseRouteHandler) -> Guards:
 
 
 async def reply(send: Send, status: int, headers: Headers, body: bytes) -> None:
-    """Send a whole answer, with the headers that every answer has."""
+    """Send a whole answer."""
     length = () if status == 304 else ((b"content-length", b"%d" % len(body)),)
     start: HTTPResponseStartEvent = {
         "type": "http.response.start",
         "status": status,
-        "headers": [*headers, *length, *_ALWAYS],
+        "headers": [*headers, *length],
     }
     content: HTTPResponseBodyEvent = {"type": "http.response.body", "body": body, "more_body": False}
     await send(start)

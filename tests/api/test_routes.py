@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.conftest import ADMIN_TOKEN, Service, subscription_event
+from tests.conftest import ADMIN_TOKEN, Service, make_token, subscription_event
 
 
 def test_the_state_of_a_stranger(service: Service, new_user: Callable[[], str]) -> None:
@@ -223,6 +223,28 @@ def test_headers_of_every_answer(service: Service, path: str) -> None:
     assert "frame-ancestors 'none'" in policy
     assert not [name for name in answer.headers if name.startswith("access-control-")]
     assert "server" not in answer.headers
+
+
+def test_headers_of_what_litestar_does_not_answer(service: Service, new_user: Callable[[], str]) -> None:
+    """The routes with a way of their own, the live stream among them, protect themselves as every other."""
+    user = new_user()
+    protecting = {"x-content-type-options", "x-frame-options", "referrer-policy", "cross-origin-resource-policy",
+              "content-security-policy"}  # fmt: skip
+    usual = {name: value for name, value in service.get("/plans").headers.items() if name in protecting}
+    assert set(usual) == protecting
+    stream = service.client.stream(
+        "GET", "/subscription/stream", headers={"Authorization": f"Bearer {make_token(user)}"}
+    )
+    with stream as live:
+        answers = [
+            live,
+            service.deliver(subscription_event(user, event_id=f"evt_{user}")),
+            service.get("/subscription", user),
+        ]
+        assert [answer.status_code for answer in answers] == [200, 200, 200]
+    for answer in answers:
+        assert usual.items() <= dict(answer.headers.items()).items()
+        assert len(answer.headers.multi_items()) == len(answer.headers)  # and each says so once
 
 
 def test_preflight_allows_nothing(service: Service) -> None:
