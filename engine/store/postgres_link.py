@@ -187,7 +187,7 @@ class Connector:
             except (asyncpg.CannotConnectNowError, ConnectionRefusedError, FileNotFoundError) as error:
                 if loop.time() > deadline:
                     raise BadConfiguration("DATABASE_URL: the database can't be reached") from error
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError) as error:
+            except (*FAULTS, ValueError) as error:
                 words = error.args[0] if isinstance(error, asyncpg.PostgresError) else "the database can't be reached"
                 raise BadConfiguration(f"DATABASE_URL: {words}") from error
             await asyncio.sleep(0.2)
