@@ -1,4 +1,4 @@
-"""A named lifecycle of five events with its truth, and whoever answers for Stripe in these tests."""
+"""Named lifecycles with their truth, and whoever answers for Stripe in these tests."""
 
 from __future__ import annotations
 
@@ -40,6 +40,19 @@ def five_events(name: str | None = None, user: str | None = None) -> tuple[Life,
     for number, told in enumerate(life.told):
         told["id"] = f"evt_{name}_{number}"
     return life, [body_of(told) for told in life.told]
+
+
+def lives_of(count: int) -> list[Life]:
+    """Subscriptions of two or three events, many of them within one second, all at their ends."""
+    lives = [Life(Sub(id=f"sub_{n}", customer=f"cus_{n}", user=f"u_{n}", trial_end=T0 + 99)) for n in range(count)]
+    for n, life in enumerate(lives):
+        life.create()
+        life.update(T0 + n % 3, status=("past_due", "active", "unpaid")[n % 3], cancel_at=T0 + 10**8)
+        if n % 4 == 0:
+            life.end(T0 + n % 5)
+        for number, told in enumerate(life.told):
+            told["id"] = f"evt_{n}_{number}"
+    return lives
 
 
 class Timeline:

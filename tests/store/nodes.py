@@ -1,4 +1,4 @@
-"""Real `interlock serve` processes that share a database, and a Stripe that answers their reads."""
+"""Real `interlock serve` processes that share a database, a Stripe that answers their reads, and what must come out."""
 
 from __future__ import annotations
 
@@ -9,14 +9,18 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 
+from engine.states import Facts
 from tests.conftest import COMMAND, ROOT, environment, free_port, make_token, process_environment, sign
+from tests.store.conftest import Database
+from tests.store.life import Timeline
 from tests.stripe_payloads import Life
 
 
@@ -121,3 +125,39 @@ async def stripe_of(lives: Sequence[Life]) -> AsyncGenerator[str]:
         for writer in writers:
             writer.transport.abort()
         await asyncio.sleep(0)
+
+
+async def next_data(lines: AsyncIterator[str]) -> str:
+    """The next state that a stream tells."""
+    while not (line := await asyncio.wait_for(anext(lines), 5)).startswith("data:"):
+        pass
+    return line
+
+
+async def settled(database: Database, seconds: float) -> None:
+    """Wait until nothing is left to ask of Stripe."""
+    until = time.monotonic() + seconds
+    while True:
+        rows = await database.look("SELECT count(*) FROM ask")
+        rows += await database.look("SELECT count(*) FROM event WHERE outcome IN ('pending', 'unlinked')")
+        if rows == [(0,), (0,)]:
+            return
+        assert time.monotonic() < until, f"still open after {seconds} s: {rows}"
+        await asyncio.sleep(0.1)
+
+
+async def stores_the_truth(database: Database, lives: Sequence[Life]) -> None:
+    """Assert that what is known of each subscription is exactly what Stripe says last."""
+    truth = Timeline(lives)
+    stored = dict(await database.look("SELECT subscription_id, facts FROM subscription"))
+    for life in lives:
+        assert msgspec.json.decode(stored[life.sub.id], type=Facts) == truth.facts(life.sub.id)
+
+
+async def holds_each_once(database: Database, events: int) -> None:
+    """Assert that so many events are there, each decided, and none applied twice."""
+    assert await database.look("SELECT count(*) FROM event") == [(events,)]
+    twice = "SELECT event_id FROM decision WHERE outcome = 'applied' GROUP BY event_id HAVING count(*) > 1"
+    assert await database.look(twice) == []
+    untold = "SELECT count(*) FROM event e WHERE NOT EXISTS (SELECT 1 FROM decision d WHERE d.event_id = e.event_id)"
+    assert await database.look(untold) == [(0,)]

@@ -6,37 +6,21 @@ import asyncio
 import random
 import time
 from collections import Counter, deque
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
-import msgspec
 import pytest
 
-from engine.states import Facts
 from tests.store.conftest import Database
-from tests.store.life import Timeline
-from tests.store.nodes import Node, bearer, stripe_of
-from tests.stripe_payloads import T0, Life, Sub, body_of
+from tests.store.life import lives_of
+from tests.store.nodes import Node, bearer, holds_each_once, next_data, settled, stores_the_truth, stripe_of
+from tests.stripe_payloads import body_of
 from tests.tools.postgres import temporary_server
 
 pytestmark = pytest.mark.anyio
 
 SUBSCRIPTIONS = 1_000
 SENDERS = 16
-
-
-def lives_of(count: int) -> list[Life]:
-    """Subscriptions of two or three events, many of them within one second, all at their ends."""
-    lives = [Life(Sub(id=f"sub_{n}", customer=f"cus_{n}", user=f"u_{n}", trial_end=T0 + 99)) for n in range(count)]
-    for n, life in enumerate(lives):
-        life.create()
-        life.update(T0 + n % 3, status=("past_due", "active", "unpaid")[n % 3], cancel_at=T0 + 10**8)
-        if n % 4 == 0:
-            life.end(T0 + n % 5)
-        for number, told in enumerate(life.told):
-            told["id"] = f"evt_{n}_{number}"
-    return lives
 
 
 async def test_two_nodes_end_at_the_truth_though_one_is_killed(postgres: Database, tmp_path: Path) -> None:
@@ -68,11 +52,8 @@ async def test_two_nodes_end_at_the_truth_though_one_is_killed(postgres: Databas
                         other.kill()
 
             await asyncio.gather(*(send() for _ in range(SENDERS)))
-            await _settled(postgres, 30)
-            truth = Timeline(lives)
-            stored = dict(await postgres.look("SELECT subscription_id, facts FROM subscription"))
-            for life in lives:
-                assert msgspec.json.decode(stored[life.sub.id], type=Facts) == truth.facts(life.sub.id)
+            await settled(postgres, 30)
+            await stores_the_truth(postgres, lives)
             for life in rng.sample(lives, 25):
                 shown = await left.state(client, life.sub.user or "")
                 assert (shown["state"], shown["subscription_id"]) == (life.sub.status, life.sub.id)
@@ -82,22 +63,7 @@ async def test_two_nodes_end_at_the_truth_though_one_is_killed(postgres: Databas
     assert sum(outcomes.values()) == whole
     deadlocks = await postgres.look("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
     assert deadlocks == [(0,)], "units about one customer take turns, so they never wait in a circle"
-    assert await postgres.look("SELECT count(*) FROM event") == [(len(bodies),)]
-    twice = "SELECT event_id FROM decision WHERE outcome = 'applied' GROUP BY event_id HAVING count(*) > 1"
-    assert await postgres.look(twice) == []
-    untold = "SELECT count(*) FROM event e WHERE NOT EXISTS (SELECT 1 FROM decision d WHERE d.event_id = e.event_id)"
-    assert await postgres.look(untold) == [(0,)]
-
-
-async def _settled(database: Database, seconds: float) -> None:
-    until = time.monotonic() + seconds
-    while True:
-        rows = await database.look("SELECT count(*) FROM ask")
-        rows += await database.look("SELECT count(*) FROM event WHERE outcome IN ('pending', 'unlinked')")
-        if rows == [(0,), (0,)]:
-            return
-        assert time.monotonic() < until, f"still open after {seconds} s: {rows}"
-        await asyncio.sleep(0.2)
+    await holds_each_once(postgres, len(bodies))
 
 
 async def test_a_stream_on_one_node_shows_what_arrived_at_the_other(postgres: Database, tmp_path: Path) -> None:
@@ -111,21 +77,15 @@ async def test_a_stream_on_one_node_shows_what_arrived_at_the_other(postgres: Da
             here, there = nodes
             async with client.stream("GET", f"{here.url}/subscription/stream", headers=bearer("u_0")) as stream:
                 lines = stream.aiter_lines()
-                assert '"state":"none"' in await _next_data(lines)
+                assert '"state":"none"' in await next_data(lines)
                 await asyncio.sleep(0.3)
                 assert await there.deliver(bodies[0]) == "applied"
                 begun = time.monotonic()
-                assert '"state":"active"' in await asyncio.wait_for(_next_data(lines), 5)
+                assert '"state":"active"' in await asyncio.wait_for(next_data(lines), 5)
                 assert time.monotonic() - begun < 1
         finally:
             for node in nodes:
                 node.kill()
-
-
-async def _next_data(lines: AsyncIterator[str]) -> str:
-    while not (line := await anext(lines)).startswith("data:"):
-        pass
-    return line
 
 
 async def test_a_node_answers_503_while_the_database_is_away_and_recovers(tmp_path: Path) -> None:
@@ -151,7 +111,7 @@ async def test_a_node_answers_503_while_the_database_is_away_and_recovers(tmp_pa
                 again = await asyncio.gather(*(node.deliver(body) for body in bodies))
                 assert None not in again
                 assert again[: len(first)] == ["duplicate"] * len(first)
-                await _settled(postgres, 20)
+                await settled(postgres, 20)
             finally:
                 node.kill()
             assert await postgres.look("SELECT count(*) FROM event") == [(len(bodies),)]

@@ -9,20 +9,17 @@ import signal
 import socket
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Generator
+from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 
 import httpx
-import msgspec
 import psutil
 import pytest
 
-from engine.states import Facts
 from tests.conftest import COMMAND, ROOT, environment, free_port, process_environment, sign
 from tests.store.conftest import Database
-from tests.store.life import Timeline
-from tests.store.nodes import bearer, stripe_of
-from tests.store.test_two_nodes import lives_of
+from tests.store.life import lives_of
+from tests.store.nodes import bearer, holds_each_once, next_data, settled, stores_the_truth, stripe_of
 from tests.stripe_payloads import body_of
 
 pytestmark = pytest.mark.anyio
@@ -121,23 +118,6 @@ async def deliver(client: httpx.AsyncClient, body: bytes) -> str:
     return answer.json()["outcome"]
 
 
-async def next_data(lines: AsyncIterator[str]) -> str:
-    """The next state that a stream tells."""
-    while not (line := await asyncio.wait_for(anext(lines), 5)).startswith("data:"):
-        pass
-    return line
-
-
-async def settled(database: Database) -> None:
-    """Wait until nothing is left to ask of Stripe."""
-    until = time.monotonic() + 20
-    while await database.look(
-        "SELECT 1 FROM ask UNION ALL SELECT 1 FROM event WHERE outcome IN ('pending', 'unlinked')"
-    ):
-        assert time.monotonic() < until
-        await asyncio.sleep(0.1)
-
-
 async def test_both_workers_end_at_the_truth(postgres: Database, tmp_path: Path) -> None:
     """Every event twice, in any order, at both workers side by side: nothing lost, nothing doubled."""
     rng = random.Random(2)
@@ -162,21 +142,15 @@ async def test_both_workers_end_at_the_truth(postgres: Database, tmp_path: Path)
                 by_worker[pid] += 1
 
         await asyncio.gather(*(send(pid, client) for pid, client in clients))
-        await settled(postgres)
-        truth = Timeline(lives)
-        stored = dict(await postgres.look("SELECT subscription_id, facts FROM subscription"))
+        await settled(postgres, 20)
+        await stores_the_truth(postgres, lives)
         for n, life in enumerate(lives):
-            assert msgspec.json.decode(stored[life.sub.id], type=Facts) == truth.facts(life.sub.id)
             _, client = clients[n % len(clients)]
             shown = (await client.get("/subscription", headers=bearer(life.sub.user or ""))).json()
             assert (shown["state"], shown["subscription_id"]) == (life.sub.status, life.sub.id)
     assert min(by_worker[pid] for pid in pids) > len(bodies) // 4, by_worker
     assert Counter(event_id for event_id, outcome in outcomes if outcome == "duplicate") == Counter(bodies.keys())
-    assert await postgres.look("SELECT count(*) FROM event") == [(len(bodies),)]
-    twice = "SELECT event_id FROM decision WHERE outcome = 'applied' GROUP BY event_id HAVING count(*) > 1"
-    assert await postgres.look(twice) == []
-    untold = "SELECT count(*) FROM event e WHERE NOT EXISTS (SELECT 1 FROM decision d WHERE d.event_id = e.event_id)"
-    assert await postgres.look(untold) == [(0,)]
+    await holds_each_once(postgres, len(bodies))
 
 
 async def test_a_stream_hears_the_other_worker_and_sigterm_ends_all(postgres: Database, tmp_path: Path) -> None:
