@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
+import itertools
 import json
 import os
+import random
 import socket
 import sys
 import threading
@@ -49,10 +52,23 @@ features = ["export", "sso"]
 """
 
 
+def _own_ports() -> Iterator[int]:
+    """The ports of this worker of a test run: it alone starts services on them, and the system gives out none."""
+    worker, workers = os.environ.get("PYTEST_XDIST_WORKER", "gw0"), os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")
+    own = range(11_000 + int(worker.removeprefix("gw")), 32_000, int(workers))
+    begin = random.SystemRandom().randrange(len(own))  # another run on this machine begins elsewhere
+    return itertools.cycle([*own[begin:], *own[:begin]])
+
+
+_ports: Final = _own_ports()
+
+
 def free_port() -> int:
-    """Return a port that nothing listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
+    """Return a port that nothing listens on, and that stays free until the service that is told of it listens."""
+    while True:
+        port = next(_ports)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def sign(payload: bytes, secret: str = WEBHOOK_SECRET, t: float | None = None) -> str:
