@@ -131,7 +131,9 @@ class Sandbox:
     async def run(self, sockets: list[socket.socket]) -> None:
         """Serve both until a signal comes; the service stops first, so that nothing it asks is refused."""
         logging.config.dictConfig(LOGGING)
-        servers = [Companion(server_config(app)) for app in self._apps()]
+        stripe, service = self._apps()
+        # The service measures its facts by the date of Stripe's answers, so it must be the sandbox's, and the only one.
+        servers = [Companion(server_config(stripe, date_header=False)), Companion(server_config(service))]
         tasks = [
             asyncio.create_task(server.serve(sockets=[bound])) for server, bound in zip(servers, sockets, strict=True)
         ]

@@ -170,8 +170,11 @@ def _at_most(limit: int, wanted: int) -> int:
     return wanted if limit == resource.RLIM_INFINITY else min(limit, wanted)
 
 
-def server_config(app: Any, workers: int = 1) -> uvicorn.Config:
-    """Return how every server of ours runs.  No proxy header is believed: nothing here depends on one."""
+def server_config(app: Any, workers: int = 1, *, date_header: bool = True) -> uvicorn.Config:
+    """Return how every server of ours runs.  No proxy header is believed: nothing here depends on one.
+
+    Without `date_header` the application dates its answers itself, as one that lives on another clock must.
+    """
     return uvicorn.Config(
         app,
         factory=isinstance(app, str),
@@ -185,6 +188,7 @@ def server_config(app: Any, workers: int = 1) -> uvicorn.Config:
         access_log=False,
         proxy_headers=False,
         server_header=False,
+        date_header=date_header,
         limit_concurrency=most_connections(),
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=STOP_WITHIN,

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import signal
 import subprocess
-import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -17,9 +13,8 @@ from typing import Any, Final
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 
-from tests.conftest import free_port
+from tests.sandbox.command import Sandbox
 
-ROOT: Final = Path(__file__).parents[2]
 NAMES: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS: Final = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -43,62 +38,6 @@ new PerformanceObserver((list) => {
   }
 }).observe({ type: "layout-shift", buffered: true });
 """
-
-
-class Sandbox:
-    """The running command: where its two servers are, and what the stand-in itself says is true."""
-
-    def __init__(self, folder: Path) -> None:
-        port, stripe_port = free_port(), free_port()
-        self.url, self.stripe_url = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{stripe_port}"
-        self._folder = folder
-        self._log = (folder / "log").open("wb")
-        # The stripe package hands httpx its text in a way that httpx warns about; that is not ours to mend.
-        strict = ["-W", "error", "-W", "ignore:Use 'content=<...>' to upload:DeprecationWarning"]
-        command = [sys.executable, *strict, "-m", "api.cli", "sandbox", "--port", str(port)]
-        self._process = subprocess.Popen(
-            [*command, "--stripe-port", str(stripe_port), "--data", str(folder)],
-            cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
-            stdout=self._log,
-            stderr=subprocess.STDOUT,
-        )
-
-    def wait(self) -> None:
-        until = time.monotonic() + 30
-        while True:
-            try:
-                self.ask(f"{self.url}/health/ready")
-                self.ask(f"{self.stripe_url}/_sandbox/state")
-                return
-            except OSError:
-                log = (self._folder / "log").read_text()
-                assert self._process.poll() is None, f"the sandbox ended:\n{log}"
-                assert time.monotonic() < until, f"the sandbox is not ready:\n{log}"
-                time.sleep(0.05)
-
-    def ask(self, url: str, body: object = None) -> Any:
-        """GET, or POST of JSON where there is a body; with the sandbox's own key, which Stripe's API wants."""
-        headers = {"Content-Type": "application/json"}
-        if "/v1/" in url:
-            headers["Authorization"] = f"Bearer {json.loads((self._folder / 'keys.json').read_text())['stripe_key']}"
-        data = None if body is None else json.dumps(body).encode()
-        with urllib.request.urlopen(urllib.request.Request(url, data, headers), timeout=10) as answer:
-            return json.load(answer)
-
-    def truth(self, user: str) -> str:
-        """What the stand-in says of this user's newest subscription."""
-        listed = self.ask(f"{self.stripe_url}/v1/subscriptions?status=all&limit=100")
-        return next(sub["status"] for sub in listed["data"] if sub["metadata"].get("user_id") == user)
-
-    def stop(self) -> None:
-        self._process.send_signal(signal.SIGINT)
-        try:
-            self._process.wait(15)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._log.close()
 
 
 class Tab:

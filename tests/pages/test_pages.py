@@ -14,7 +14,9 @@ from typing import Final
 import pytest
 from playwright.sync_api import expect
 
-from tests.pages.conftest import ROOT, OpenTab, Sandbox, Tab
+from tests.conftest import ROOT
+from tests.pages.conftest import OpenTab, Tab
+from tests.sandbox.command import Sandbox
 
 WORKS: Final = "4242424242424242"
 DECLINED: Final = "4000000000000002"
@@ -111,7 +113,7 @@ def test_the_invoice_page_pays_what_is_open(tab: OpenTab) -> None:
 def mischief(sandbox: Sandbox) -> Iterator[tuple[str, ...]]:
     """The kinds of mischief to switch on; all are off again afterwards, whatever came of it."""
     yield ("Duplicate", "Twin", "Reorder", "Delay")
-    sandbox.ask(f"{sandbox.stripe_url}/_sandbox/mischief", {})
+    sandbox.panel("mischief", {})
 
 
 def test_mischief_leaves_the_state_right(tab: OpenTab, sandbox: Sandbox, mischief: tuple[str, ...]) -> None:
@@ -167,7 +169,7 @@ def test_an_old_checkout_says_so(tab: OpenTab, sandbox: Sandbox) -> None:
     """A session that expired has words for it and a way back, and no button to pay."""
     one = tab()
     one.open("late").checkout("Pro")
-    sandbox.ask(f"{sandbox.stripe_url}/_sandbox/clock/advance", {"seconds": 2 * 86_400})
+    sandbox.panel("clock/advance", {"seconds": 2 * 86_400})
     one.page.reload()
     expect(one.page.get_by_role("heading", name="This checkout has expired")).to_be_visible()
     expect(one.page.locator("#pay")).to_be_hidden()

@@ -1,0 +1,94 @@
+"""`interlock sandbox` as a person starts it: a process of its own, both servers, the real command."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from email.message import Message
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tests.conftest import free_port, process_environment
+
+
+class Reply(NamedTuple):
+    """An answer: its JSON, and its headers as often as they came."""
+
+    body: Any
+    headers: Message
+
+
+class Sandbox:
+    """The running command: where its two servers are, and what the stand-in itself says is true."""
+
+    def __init__(self, folder: Path) -> None:
+        port, stripe_port = free_port(), free_port()
+        self.url, self.stripe_url = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{stripe_port}"
+        self._folder = folder
+        self._log = (folder / "log").open("wb")
+        # The stripe package hands httpx its text in a way that httpx warns about; that is not ours to mend.
+        strict = ["-W", "error", "-W", "ignore:Use 'content=<...>' to upload:DeprecationWarning"]
+        command = [sys.executable, *strict, "-m", "api.cli", "sandbox", "--port", str(port)]
+        self._process = subprocess.Popen(
+            [*command, "--stripe-port", str(stripe_port), "--data", str(folder)],
+            env=process_environment({}),
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+        )
+
+    def wait(self) -> None:
+        until = time.monotonic() + 30
+        while True:
+            try:
+                self.ask(f"{self.url}/health/ready")
+                self.panel("state")
+                return
+            except OSError:
+                log = (self._folder / "log").read_text()
+                assert self._process.poll() is None, f"the sandbox ended:\n{log}"
+                assert time.monotonic() < until, f"the sandbox is not ready:\n{log}"
+                time.sleep(0.05)
+
+    def request(self, url: str, body: bytes | None = None, **headers: str) -> Reply:
+        """GET, or POST where there is a body."""
+        asked = urllib.request.Request(url, body, headers)
+        with urllib.request.urlopen(asked, timeout=20) as answer:
+            return Reply(json.load(answer), answer.headers)
+
+    def ask(self, url: str, body: object = None, **headers: str) -> Any:
+        """GET, or POST of JSON where there is a body."""
+        data = None if body is None else json.dumps(body).encode()
+        return self.request(url, data, **{"Content-Type": "application/json"}, **headers).body
+
+    def panel(self, path: str, body: object = None) -> Any:
+        """Look at the stand-in's control panel, or do something there."""
+        return self.ask(f"{self.stripe_url}/_sandbox/{path}", body)
+
+    def api(self, path: str, form: str | None = None) -> Reply:
+        """Ask Stripe's API with the sandbox's own key: GET, or POST where there is a form."""
+        key = json.loads((self._folder / "keys.json").read_text())["stripe_key"]
+        data = None if form is None else form.encode()
+        return self.request(f"{self.stripe_url}/v1/{path}", data, Authorization=f"Bearer {key}")
+
+    def mine(self, user: str, path: str, body: object = None) -> Any:
+        """Ask the service as this user."""
+        token = self.ask(f"{self.url}/demo/token?user={user}")["token"]
+        return self.ask(f"{self.url}/{path}", body, Authorization=f"Bearer {token}")
+
+    def truth(self, user: str) -> str:
+        """What the stand-in says of this user's newest subscription."""
+        listed = self.api("subscriptions?status=all&limit=100").body
+        return next(sub["status"] for sub in listed["data"] if sub["metadata"].get("user_id") == user)
+
+    def stop(self) -> None:
+        self._process.send_signal(signal.SIGINT)
+        try:
+            self._process.wait(15)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._log.close()
