@@ -5,6 +5,9 @@ from __future__ import annotations
 from .errors import NOTHING, Obj, invalid, missing
 from .ledger import Ledger, in_range, same
 
+LONGEST = {"day": 3 * 365, "week": 3 * 52, "month": 3 * 12, "year": 3}
+"""Three years, as the `interval_count` of each interval."""
+
 
 def require(p: Obj, *names: str) -> None:
     """Refuse when a required parameter is not there."""
@@ -128,8 +131,12 @@ def recurring_of(w: Ledger, given: Obj) -> Obj:
     if meter := given.get("meter"):
         w.of("billing.meter", meter, "recurring[meter]")
     usage = given.get("usage_type", "licensed")
+    count, longest = given.get("interval_count", 1), LONGEST[given["interval"]]
+    if not 1 <= count <= longest:
+        raise invalid(f"This value must be from 1 to {longest}: three years are the longest interval.",
+                      "recurring[interval_count]", "parameter_invalid_integer")  # fmt: skip
     return {
-        "interval": given["interval"], "interval_count": given.get("interval_count", 1), "meter": meter,
+        "interval": given["interval"], "interval_count": count, "meter": meter,
         "trial_period_days": None, "usage_type": usage,
     }  # fmt: skip
 

@@ -8,7 +8,7 @@ from . import bills, collection
 from .cards import OK, PROCESSING
 from .catalog import assign, merge_metadata, require
 from .discounts import redeem
-from .errors import NOTHING, Obj, StripeError, invalid, no_such
+from .errors import NOTHING, Obj, StripeError, invalid, missing, no_such
 from .ledger import Ledger
 from .lifecycle import earliest_end, ended_without_method, warn_of_trial_end
 from .periods import DAY, HOUR
@@ -19,6 +19,7 @@ from .subscriptions import (
     new_item,
     own_method,
     price_for,
+    quantity_of,
     schedule_cancel,
     trial_end_given,
 )
@@ -73,7 +74,9 @@ def _change_items(w: Ledger, sub: Obj, p: Obj) -> None:
     for n, given in enumerate(p["items"]):
         item = _item_named(items, given, n)
         if given.get("deleted"):
-            items.remove(item or NOTHING)
+            if item is None:
+                raise missing(f"items[{n}][id]")
+            items.remove(item)
         elif item is None:
             start, end = w.now, earliest_end(sub) if items else w.now
             items.append(new_item(w, sub["id"], given, (start, end), f"items[{n}]"))
@@ -81,7 +84,7 @@ def _change_items(w: Ledger, sub: Obj, p: Obj) -> None:
             if given.get("price") or given.get("plan") or given.get("price_data"):
                 item["price"] = dict(price_for(w, given, f"items[{n}]"))
             if "quantity" in given:
-                item["quantity"] = given["quantity"]
+                item["quantity"] = quantity_of(given, f"items[{n}]")
             merge_metadata(item, given)
     if not items:
         raise invalid("A subscription must have at least one active item.", "items")

@@ -8,6 +8,7 @@ from .catalog import assign, merge_metadata, metadata, require
 from .discounts import redeem
 from .errors import NOTHING, Obj, invalid, no_such
 from .ledger import Ledger, in_range, same
+from .params import check, whole
 
 FIELDS = ("address", "balance", "description", "email", "name", "phone", "preferred_locales", "shipping",
           "tax_exempt", "business_name", "individual_name", "invoice_prefix")  # fmt: skip
@@ -95,6 +96,7 @@ def add_source(w: Ledger, customer: Obj, token: str) -> Obj:
 
 def create_source(w: Ledger, p: Obj, id_: str) -> Obj:
     """POST /v1/customers/:id/sources"""
+    p = check("customer_payment_source_create", p)
     require(p, "source")
     customer = w.get("customer", id_)
     source = add_source(w, customer, p["source"])
@@ -106,8 +108,12 @@ def create_source(w: Ledger, p: Obj, id_: str) -> Obj:
 
 def update_source(w: Ledger, p: Obj, _customer: str, id_: str) -> Obj:
     """POST /v1/customers/:id/sources/:id"""
+    p = check("customer_payment_source_update", p)
     source = w.touch(w.get("card", id_))
-    assign(source, p, "name", "exp_month", "exp_year")
+    assign(source, p, "name")
+    for name in ("exp_month", "exp_year"):  # text by the annotations, a number on the card
+        if name in p:
+            source[name] = whole(p[name], name)
     merge_metadata(source, p)
     w.emit("customer.source.updated", source)
     return source

@@ -104,7 +104,7 @@ def redeem(w: Ledger, given: Any, *, customer: str, sub: str | None = None, sess
             promotion = w.touch(w.of("promotion_code", code, "discounts[0][promotion_code]"))
             _check_usable(w, promotion, customer)
             promotion["times_redeemed"] += 1
-        coupon = w.touch(w.of("coupon", promotion["promotion"]["coupon"] if promotion else each["coupon"],
+        coupon = w.touch(w.of("coupon", promotion["promotion"]["coupon"] if promotion else each.get("coupon", ""),
                               "discounts[0][coupon]"))  # fmt: skip
         if not coupon["valid"] or (coupon["redeem_by"] or w.now) < w.now:
             raise invalid("Coupon expired: " + coupon["id"], "coupon", "coupon_expired")

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import email.utils
 import json
+import logging
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -16,6 +17,8 @@ from .errors import StripeError, invalid, unauthorized
 from .faults import Fault
 from .params import nest
 from .world import Answer
+
+log = logging.getLogger("sandbox")
 
 BODY_MAX = 1 << 20
 STATUS_TEXT = {
@@ -44,7 +47,7 @@ class Face:
         fault = self.sandbox.faults.take(method, path)
         if fault is not None and await self._before(fault, receive, send):
             return
-        answer = self._answer(method, path, scope, headers, body)
+        answer = self._answer_or_fail(method, path, scope, headers, body)
         if fault is not None and await self._instead(fault, receive, send):
             return
         await self._send(send, answer)
@@ -54,6 +57,17 @@ class Face:
         root = str(scope["root_path"])
         path = path if path.startswith("/v1") or not root else path.removeprefix(root)
         return path if path.startswith("/v1") else "/v1" + path
+
+    def _answer_or_fail(
+        self, method: str, path: str, scope: HTTPScope, headers: dict[str, str], body: bytes | None
+    ) -> Answer:
+        """The last net: what nobody foresaw is Stripe's 500 too, and the log says what it was."""
+        try:
+            return self._answer(method, path, scope, headers, body)
+        except Exception:
+            log.exception("%s %s", method, path)
+            error = StripeError(500, STATUS_TEXT[500], type="api_error")
+            return Answer(500, error.body, {"request-id": self.sandbox.world.new_id("req_")})
 
     def _answer(self, method: str, path: str, scope: HTTPScope, headers: dict[str, str], body: bytes | None) -> Answer:
         try:

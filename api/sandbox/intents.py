@@ -7,6 +7,7 @@ from .cards import AUTHENTICATE, OK, PROCESSING
 from .catalog import assign, merge_metadata, metadata, require
 from .errors import Obj, invalid
 from .ledger import Ledger, same
+from .params import check
 
 
 def create_payment_intent(w: Ledger, p: Obj) -> Obj:
@@ -141,4 +142,5 @@ def get_charge(w: Ledger, _p: Obj, id_: str) -> Obj:
 
 def list_charges(w: Ledger, p: Obj) -> Obj:
     """GET /v1/charges"""
+    p = check("charge_list", p)
     return w.page("charge", p, "/v1/charges", lambda o: same(o, p, "customer"))

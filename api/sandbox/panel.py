@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from . import collection
@@ -74,11 +75,15 @@ def target(box: Sandbox, given: Obj) -> float:
     raise invalid("Give seconds, or to: trial_end or period_end of a subscription that has it.", "to")
 
 
+def _one_of(words: Iterable[str], given: Any, name: str) -> str:
+    if not isinstance(given, str) or given not in words:
+        raise invalid(f"{name} is one of {', '.join(words)}.", name)
+    return given
+
+
 def next_payment(w: Ledger, given: Obj) -> Obj:
     """How the customer's default card behaves from now on; a new card behaves as printed on it."""
-    outcome = given.get("outcome")
-    if outcome not in SWITCHED:
-        raise invalid("outcome is one of succeed, fail, authenticate.", "outcome")
+    outcome = _one_of(SWITCHED, given.get("outcome"), "outcome")
     customer = customer_of(w, given)
     methods = {(customer["invoice_settings"] or NOTHING).get("default_payment_method"), customer["default_source"]}
     methods |= {s["default_payment_method"] for s in w.all("subscription")
@@ -92,9 +97,7 @@ def next_payment(w: Ledger, given: Obj) -> Obj:
 def set_account(w: Ledger, given: Obj) -> Obj:
     """The account's billing settings."""
     if "retries_end" in given:
-        if given["retries_end"] not in collection.RETRIES_END:
-            raise invalid(f"retries_end is one of {', '.join(collection.RETRIES_END)}.", "retries_end")
-        w.account["retries_end"] = given["retries_end"]
+        w.account["retries_end"] = _one_of(collection.RETRIES_END, given["retries_end"], "retries_end")
     for name in ("first_failure_pause", "retries", "auto_resume"):
         if name in given:
             w.account[name] = bool(given[name])

@@ -7,18 +7,22 @@ parameter is refused as Stripe would refuse it.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
+import inspect
+import math
 import re
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
 from typing import Any, Literal, cast
 from urllib.parse import parse_qsl
 
 from typing_extensions import is_typeddict
 
-from .errors import Obj, StripeError, invalid
+from .errors import Obj, StripeError, invalid, missing
 
 _KEY = re.compile(r"\[([^\]]*)\]")
 _OPTIONS = frozenset(
@@ -38,6 +42,17 @@ _OLDER: dict[str, tuple[str, ...]] = {
     "invoiceitem_create": ("price", "unit_amount"),
 }
 MAX_DEPTH = 8
+# A longer number is the name of a field, not a place in an array.
+_PLACE = re.compile(r"[0-9]{1,6}")
+_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
+_DECIMAL = re.compile(r"[+-]?([0-9]{1,18}(\.[0-9]{0,18})?|\.[0-9]{1,18})")
+# The annotations say of a moment only that it is an integer.
+_MOMENTS = frozenset(
+    {"automatically_finalizes_at", "backdate_start_date", "billing_cycle_anchor", "cancel_at", "due_date",
+     "effective_at", "end", "end_date", "expires_at", "frozen_time", "proration_date", "redeem_by", "resumes_at",
+     "start", "start_date", "timestamp", "trial_end"}
+)  # fmt: skip
+_END_OF_DATES = 32_503_680_000  # the year 3000, far enough from where calendars end
 
 
 def decode(raw: str | bytes) -> Obj:
@@ -69,7 +84,7 @@ def _arrays(node: Any, top: bool = False) -> Any:
     if not isinstance(node, dict):
         return node
     hash_ = {key: _arrays(value) for key, value in cast("Obj", node).items()}
-    if hash_ and not top and all(key.isdecimal() for key in hash_):
+    if hash_ and not top and all(map(_PLACE.fullmatch, hash_)):
         return [hash_[key] for key in sorted(hash_, key=int)]
     return hash_
 
@@ -77,23 +92,24 @@ def _arrays(node: Any, top: bool = False) -> Any:
 def check(endpoint: str | None, given: Mapping[str, Any]) -> Obj:
     """The parameters with their types, or Stripe's 400 for the first that is unknown or wrong."""
     if endpoint is None:
-        return dict(given)
-    hints = _spec(endpoint)
+        return dict(given) | _hash({"expand": list[str]}, {k: v for k, v in given.items() if k == "expand"}, "")
+    hints = accepted(endpoint)
     older = _OLDER.get(endpoint, ())
     return _hash(hints, given, "", older)
 
 
 @functools.cache
-def _spec(endpoint: str) -> dict[str, Any]:
-    """`checkout.session_create` → the annotations of `stripe.params.checkout.SessionCreateParams`."""
+def accepted(endpoint: str) -> dict[str, Any]:
+    """What an endpoint takes: `checkout.session_create` → `stripe.params.checkout.SessionCreateParams`, annotated."""
     package, _, name = endpoint.rpartition(".")
     module = importlib.import_module(".".join(filter(None, ["stripe.params", package, f"_{name.strip('_')}_params"])))
     cls = getattr(module, "".join(part.title() for part in name.split("_")) + "Params")
-    return _hints(cls)
+    return annotated(cls)
 
 
 @functools.cache
-def _hints(cls: type) -> dict[str, Any]:
+def annotated(cls: type) -> dict[str, Any]:
+    """The parameters in one hash of the SDK's, with their types."""
     # The request options stand among the parameters there; their types are not importable from it.
     own = {key: hint for key, hint in cls.__annotations__.items() if key not in _OPTIONS}
     holder = types.SimpleNamespace(__annotations__=own)
@@ -129,8 +145,16 @@ def _value(hint: Any, value: Any, name: str) -> Any:
     if is_typeddict(hint):
         if not isinstance(value, dict):
             raise invalid("Invalid object", name)
-        return _hash(_hints(hint), cast("Obj", value), name)
+        return _complete(hint, _hash(annotated(hint), cast("Obj", value), name), name)
     return _scalar(hint, value, name)
+
+
+def _complete(hash_: type, out: Obj, name: str) -> Obj:
+    """A hash inside the parameters has all that it must have; of the parameters themselves the handlers know better."""
+    for key in annotated(hash_):
+        if key in cast("Any", hash_).__required_keys__ and key not in out:
+            raise missing(f"{name}[{key}]")
+    return out
 
 
 def _list(item: Any, value: Any, name: str) -> Any:
@@ -146,21 +170,14 @@ def _union(args: tuple[Any, ...], value: Any, name: str) -> Any:
     literals = [word for arg in args if typing.get_origin(arg) is Literal for word in typing.get_args(arg)]
     if value in literals:
         return value
-    rest = [arg for arg in args if typing.get_origin(arg) is not Literal and arg is not type(None)]
-    named = [word for word in literals if word != ""]
-    if named and all(arg is str for arg in rest) and isinstance(value, str):
-        *first, last = named
-        listed = f"{', '.join(first)}, or {last}" if first else last
-        raise invalid(f"Invalid {name}: must be one of {listed}", name)
-    compound = [
-        arg for arg in rest
-        if typing.get_origin(arg) in (list, dict) or is_typeddict(arg)
-    ]  # fmt: skip
+    closed = any(word != "" for word in literals)
+    simple = [arg for arg in args if arg in _SCALARS and not (closed and arg is str)]
+    compound = [arg for arg in args if typing.get_origin(arg) in (list, dict) or is_typeddict(arg)]
+    if closed and not simple and isinstance(value, str):
+        raise invalid(f"Invalid {name}: must be one of {_listed([word for word in literals if word != ''])}", name)
     if compound and isinstance(value, dict | list):
-        wanted = list if isinstance(value, list) else dict
-        fitting = [arg for arg in compound if (typing.get_origin(arg) is list) == (wanted is list)]
+        fitting = [arg for arg in compound if (typing.get_origin(arg) is list) == isinstance(value, list)]
         return _value((fitting or compound)[0], value, name)
-    simple = [arg for arg in rest if arg not in compound]
     for arg in sorted(simple, key=lambda each: each is str):  # the strict ones first
         if arg is str or arg is simple[-1]:
             return _scalar(arg, value, name)
@@ -171,21 +188,76 @@ def _union(args: tuple[Any, ...], value: Any, name: str) -> Any:
     raise invalid("Invalid object" if compound else f"Invalid {name}", name)
 
 
+def _listed(words: list[Any]) -> str:
+    *first, last = words
+    return f"{', '.join(first)}, or {last}" if first else str(last)
+
+
 def _scalar(hint: Any, value: Any, name: str) -> Any:
     if isinstance(value, dict | list):
         raise invalid("Invalid string: expected a scalar", name)
-    if hint is bool:
-        if value in (True, False, "true", "false"):
-            return value in (True, "true")
-        raise invalid(f"Invalid boolean: {value}", name)
-    if hint is int:
-        try:
-            return int(value)
-        except (TypeError, ValueError):
-            raise StripeError(400, f"Invalid integer: {value}", code="parameter_invalid_integer", param=name) from None
-    if hint is float:
-        try:
-            return float(value)
-        except (TypeError, ValueError):
-            raise invalid(f"Invalid decimal: {value}", name) from None
+    return _SCALARS.get(hint, _text)(value, name)
+
+
+def _text(value: Any, _name: str) -> str:
     return str(value)
+
+
+def _boolean(value: Any, name: str) -> bool:
+    if value in (True, False, "true", "false"):
+        return value in (True, "true")
+    raise invalid(f"Invalid boolean: {value}", name)
+
+
+def whole(value: Any, name: str) -> int:
+    """An integer, and where it is a moment one that has a date."""
+    if not _INTEGER.fullmatch(str(value)):
+        raise StripeError(400, f"Invalid integer: {value}", code="parameter_invalid_integer", param=name)
+    number = int(value)
+    if name.rpartition("[")[2].rstrip("]") in _MOMENTS and not 0 <= number < _END_OF_DATES:
+        raise invalid("Invalid timestamp: must be an integer Unix timestamp", name)
+    return number
+
+
+def _number(value: Any, name: str) -> float:
+    with contextlib.suppress(TypeError, ValueError):
+        if math.isfinite(number := float(value)):
+            return number
+    raise invalid(f"Invalid decimal: {value}", name)
+
+
+def _decimal(value: Any, name: str) -> str:
+    """Kept as it was written: Stripe's `…_decimal` fields are text."""
+    if not _DECIMAL.fullmatch(str(value)):
+        raise invalid(f"Invalid decimal: {value}", name)
+    return str(value)
+
+
+_SCALARS: dict[Any, Callable[[Any, str], Any]] = {
+    str: _text, bool: _boolean, int: whole, float: _number, Decimal: _decimal,
+}  # fmt: skip
+
+
+# -- what a page sends -----------------------------------------------------------------------------
+
+
+def fit(action: Callable[..., Any], given: tuple[Any, ...]) -> None:
+    """Refuse arguments that are not of the types which `action` names: they come from a page's JSON.
+
+    `given` are those after the ledger.
+    """
+    for (name, hint), value in zip(_arguments(action), given, strict=False):
+        if not any(type(value) is each for each in hint):  # a bool is no int, and a float is none either
+            raise invalid(f"Invalid {name}: {value}", name)
+
+
+@functools.cache
+def _arguments(action: Callable[..., Any]) -> list[tuple[str, tuple[type, ...]]]:
+    hints = typing.get_type_hints(action)
+    return [(name, _types(hints[name])) for name in list(inspect.signature(action).parameters)[1:]]
+
+
+def _types(hint: Any) -> tuple[type, ...]:
+    if typing.get_origin(hint) is types.UnionType:
+        return tuple(each for arg in typing.get_args(hint) for each in _types(arg))
+    return (typing.get_origin(hint) or hint,)

@@ -15,6 +15,8 @@ from .subscriptions import ENDED
 FLOWS = ("customer_update", "payment_method_update", "subscription_cancel", "subscription_pause",
          "subscription_update", "subscription_update_confirm")  # fmt: skip
 
+QUANTITY_MAX = 10_000  # as the page's own field
+
 
 # -- configurations --------------------------------------------------------------------------------
 
@@ -252,8 +254,8 @@ def update(w: Ledger, id_: str, name: str, price: str | None, quantity: int | No
     if price:
         change["price"] = price
     if quantity is not None:
-        if quantity < 1:
-            raise invalid("This value must be greater than or equal to 1.", "quantity")
+        if not 1 <= quantity <= QUANTITY_MAX:
+            raise invalid(f"This value must be from 1 to {QUANTITY_MAX}.", "quantity")
         change["quantity"] = quantity
     return update_subscription(w, {"items": [change]}, sub["id"])
 

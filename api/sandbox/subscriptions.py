@@ -45,13 +45,19 @@ def price_for(w: Ledger, given: Obj, param: str) -> Obj:
     return price
 
 
-def new_item(w: Ledger, sub: str, given: Obj, period: tuple[int, int], param: str) -> Obj:
-    """One item of a subscription."""
-    price = price_for(w, given, param)
-    quantity = given.get("quantity", 1)
+def quantity_of(given: Obj, param: str) -> int:
+    """How many of an item, one where it is not said."""
+    quantity = int(given.get("quantity", 1))
     if quantity < 0:
         raise invalid("This value must be greater than or equal to 0.", f"{param}[quantity]",
                       "parameter_invalid_integer")  # fmt: skip
+    return quantity
+
+
+def new_item(w: Ledger, sub: str, given: Obj, period: tuple[int, int], param: str) -> Obj:
+    """One item of a subscription."""
+    price = price_for(w, given, param)
+    quantity = quantity_of(given, param)
     item: Obj = {
         "id": w.new_id("si_"), "object": "subscription_item", "billing_thresholds": None, "created": w.now,
         "current_period_end": period[1], "current_period_start": period[0], "discounts": [],

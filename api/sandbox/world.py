@@ -23,7 +23,7 @@ from .errors import EMPTY, NOTHING, Obj, StripeError, invalid, reused_key, unkno
 from .ledger import Ledger
 from .lifecycle import RULES, Due, next_due
 from .outbox import Outbox
-from .params import check
+from .params import check, fit
 from .periods import DAY
 from .routes import find_route
 from .shapes import API_VERSION, expanded, rendered
@@ -149,6 +149,7 @@ class World(Ledger):
 
     def click(self, action: Callable[..., Obj], *args: Any) -> Obj:
         """What a person does on a page: no request id, the answer a copy."""
+        fit(action, args)
         result: Obj = self.operate(lambda: action(self, *args))
         return copy.deepcopy(result)
 
