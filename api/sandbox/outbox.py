@@ -112,7 +112,7 @@ class Outbox:
     # -- chance, by the seed -----------------------------------------------------------------------
 
     def set_mischief(self, changes: Obj) -> Obj:
-        """Change probabilities; a seed starts the sequence anew."""
+        """Change the probabilities that are named, the others stay; a seed starts the sequence anew."""
         self.mischief |= {key: changes[key] for key in (*KINDS, "seed") if key in changes}
         if "seed" in changes:
             self._draws = 0

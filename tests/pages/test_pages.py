@@ -14,6 +14,7 @@ from typing import Final
 import pytest
 from playwright.sync_api import expect
 
+from api.sandbox.outbox import KINDS
 from tests.conftest import ROOT
 from tests.pages.conftest import OpenTab, Tab
 from tests.sandbox.command import Sandbox
@@ -113,7 +114,9 @@ def test_the_invoice_page_pays_what_is_open(tab: OpenTab) -> None:
 def mischief(sandbox: Sandbox) -> Iterator[tuple[str, ...]]:
     """The kinds of mischief to switch on; all are off again afterwards, whatever came of it."""
     yield ("Duplicate", "Twin", "Reorder", "Delay")
-    sandbox.panel("mischief", {})
+    sandbox.panel("mischief", dict.fromkeys(KINDS, 0))
+    left = sandbox.panel("state")["mischief"]
+    assert not any(left[kind] for kind in KINDS), left
 
 
 def test_mischief_leaves_the_state_right(tab: OpenTab, sandbox: Sandbox, mischief: tuple[str, ...]) -> None:

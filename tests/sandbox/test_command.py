@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from api.sandbox.outbox import KINDS
 from tests.sandbox.command import Sandbox
 
 DAY = 86_400
@@ -32,6 +33,15 @@ def test_an_answer_bears_one_date_and_it_is_the_sandboxs(sandbox: Sandbox) -> No
     (date,) = sandbox.api("customers").headers.get_all("date", [])
     assert before <= parsedate_to_datetime(date).timestamp() <= sandbox.panel("state")["now"]
     assert before > time.time() + 29 * DAY
+
+
+def test_a_lever_that_is_not_named_stays_where_it_is(sandbox: Sandbox) -> None:
+    """One kind of mischief can be switched without a word of the others, as the account's settings can."""
+    calm = dict.fromkeys(KINDS, 0)
+    sandbox.panel("mischief", calm | {"twin": 1})
+    assert sandbox.panel("mischief", {"delay": 0.5})["twin"] == 1
+    sandbox.panel("mischief", calm)
+    assert not any(sandbox.panel("state")["mischief"][kind] for kind in KINDS)
 
 
 def until(looked: Callable[[], Any], wanted: Any) -> None:
