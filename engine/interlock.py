@@ -19,6 +19,7 @@ from engine.hub import Hub, Watch
 from engine.inbox import Inbox, Receipt
 from engine.owners import redraw
 from engine.reconcile import Difference, Progress, Reconciler
+from engine.retention import forget_old_payloads
 from engine.states import State
 from engine.store import Row, Store, Work
 from engine.store.opening import open_store
@@ -128,7 +129,7 @@ class Interlock:
             whole_seconds=config.whole_seconds,
         )
         self._truth = Truth(store, self._inbox, self._stripe, config)
-        self._reconciler = Reconciler(store, self._inbox, self._truth, self._stripe, config)
+        self._reconciler = Reconciler(store, self._inbox, self._truth, self._stripe)
         self._checkout = Checkout(store, self._inbox, self._stripe, config)
         self._prices: dict[str, _Price] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -145,7 +146,11 @@ class Interlock:
         store = await open_store(config.database_url, service=service)
         engine = cls(store, config)
         if service:
-            await engine._start(store)
+            try:
+                await engine._start(store)
+            except BaseException:
+                await engine.close()  # an open store keeps the process alive, and nothing would serve
+                raise
         return engine
 
     async def _start(self, store: Store) -> None:
@@ -159,6 +164,8 @@ class Interlock:
         }
         if self._config.reconcile_every > 0:
             work["sweep"] = self._sweep
+        if self._config.retention_days > 0:
+            work["retention"] = lambda: forget_old_payloads(store, self._config)
         self._tasks = [asyncio.create_task(_for_ever(name, run), name=name) for name, run in work.items()]
 
     async def close(self) -> None:
@@ -250,7 +257,7 @@ class Interlock:
             async with asyncio.timeout(3):
                 await self._store.write(lambda: _mark(str(int(self._config.clock()))))
         except (StoreUnavailable, TimeoutError) as error:
-            faults.append(f"the database can't be written: {error or 'it does not answer'}")
+            faults.append(f"the database can't be written: {str(error) or 'it does not answer'}")
         return faults
 
     async def metrics(self) -> dict[str, float]:

@@ -16,13 +16,12 @@ import msgspec
 from msgspec import Raw, Struct
 
 from engine import wire
-from engine.config import Config
 from engine.errors import BadEvent, InterlockError, StripeRefused
 from engine.inbox import Inbox
 from engine.owners import note_checkout
 from engine.states import ENDED, Facts, Outcome
 from engine.store import Row, Store, Work
-from engine.stripe_client import StripeClient, decoded
+from engine.stripe_client import StripeClient, Unreadable, decoded
 from engine.truth import Truth
 from engine.webhooks import EVENT_TYPES, CheckoutReport
 
@@ -57,9 +56,10 @@ class _Page(Struct):
     has_more: bool = False
 
 
-def _peek(subscription_id: str) -> Work[Row | None]:
+def _peek(subscription_id: str) -> Work[Row]:
+    """The stored facts, and whose it is; neither for one that is not known."""
     rows = yield "subscription_peek", (subscription_id,)
-    return rows[0] if rows else None
+    return rows[0] if rows else (None, None)
 
 
 def _known_customer(customer_id: str) -> Work[bool]:
@@ -90,11 +90,6 @@ def _keep_memo(name: str, value: str) -> Work[None]:
     yield "memo_put", (name, value)
 
 
-def _forget(before: int) -> Work[bool]:
-    """Drop some old payloads, few enough that nobody waits for it; returns whether there may be more."""
-    return bool((yield "event_forget_payloads", (before,)))
-
-
 def _open_checkouts() -> Work[list[str]]:
     return [row[0] for row in (yield "checkout_all_open", ())]
 
@@ -108,6 +103,10 @@ def differences(user_id: str | None, stored: Facts | None, stripe: Facts) -> lis
     return [Difference(user_id, subscription_id, name, _text(a), _text(b)) for name, a, b in pairs if a != b]
 
 
+def _not_compared(row: Row, subscription_id: str, stripe: str) -> Difference:
+    return Difference(row[1], subscription_id, "status", "(stored)" if row[0] else "(not stored)", stripe)
+
+
 def _text(value: object) -> str:
     if isinstance(value, tuple):
         return msgspec.json.encode(value).decode()
@@ -117,23 +116,21 @@ def _text(value: object) -> str:
 class Reconciler:
     """Compares and repairs; the background sweep and `interlock reconcile` are its two users."""
 
-    def __init__(self, store: Store, inbox: Inbox, truth: Truth, stripe: StripeClient, config: Config) -> None:
+    def __init__(self, store: Store, inbox: Inbox, truth: Truth, stripe: StripeClient) -> None:
         self._store = store
         self._inbox = inbox
         self._truth = truth
         self._stripe = stripe
-        self._config = config
 
     async def sweep(self) -> list[Difference]:
         """Recover lost events, compare every subscription, close checkouts whose end nobody told; repair."""
         await self.recover_events()
         found = await self.reconcile(user_id=None, dry_run=False, strangers=False)
         for session_id in await self._store.read(_open_checkouts):
-            await self._look_at_checkout(session_id)
-        if self._config.retention_days:
-            before = int(self._config.clock()) - self._config.retention_days * 86_400
-            while await self._store.write(lambda: _forget(before)):
-                pass
+            try:
+                await self._look_at_checkout(session_id)
+            except (StripeRefused, Unreadable) as error:
+                log.warning("the checkout %s could not be looked at: %s", session_id, error)
         return found
 
     async def recover_events(self) -> int:
@@ -189,9 +186,10 @@ class Reconciler:
         customers, stored = await self._store.read(lambda: _of_user(user_id)) if user_id else ([None], [])
         for customer_id in customers:
             filters = {"customer": customer_id} if customer_id else {}
-            async for subscription in self._listed(filters):
-                seen.add(subscription.id)
-                found += await self._compare(subscription, dry_run, strangers or user_id is not None)
+            async for listed in self._listed(filters):
+                subscription_id = decoded(listed, wire.Ref).id
+                seen.add(subscription_id)
+                found += await self._compare(subscription_id, listed, dry_run, strangers or user_id is not None)
                 on_progress(len(seen), None)
         for subscription_id in stored if user_id else await self._living():
             if subscription_id not in seen:
@@ -201,13 +199,13 @@ class Reconciler:
         on_progress(len(seen), len(seen))
         return found
 
-    async def _listed(self, filters: dict[str, Any]) -> AsyncIterator[wire.Subscription]:
+    async def _listed(self, filters: dict[str, Any]) -> AsyncIterator[bytes]:
         after: dict[str, str] = {}
         while True:
             answer = await self._stripe.get("subscriptions", status="all", limit=PAGE, **filters, **after)
             page = decoded(answer.body, _Page)
             for raw in page.data:
-                yield decoded(bytes(raw), wire.Subscription)
+                yield bytes(raw)
             if not page.has_more or not page.data:
                 return
             after = {"starting_after": decoded(bytes(page.data[-1]), wire.Ref).id}
@@ -220,27 +218,30 @@ class Reconciler:
             after = living[-1]
         return living
 
-    async def _compare(self, listed: wire.Subscription, dry_run: bool, strangers: bool) -> list[Difference]:
-        facts = wire.facts_of(listed)
-        row = await self._store.read(lambda: _peek(facts.subscription_id))
-        stored = msgspec.json.decode(row[0], type=Facts) if row and row[0] else None
+    async def _compare(self, subscription_id: str, listed: bytes, dry_run: bool, strangers: bool) -> list[Difference]:
+        row = await self._store.read(lambda: _peek(subscription_id))
+        stored = msgspec.json.decode(row[0], type=Facts) if row[0] else None
+        try:
+            facts = wire.facts_of(decoded(listed, wire.Subscription))
+        except Unreadable:  # that one is told, and the others are not left for it
+            log.warning("what Stripe says of %s could not be read", subscription_id)
+            return [_not_compared(row, subscription_id, "(unreadable)")]
         stranger = stored is None and not strangers and facts.user_id is None
         if stranger and not await self._store.read(lambda: _known_customer(facts.customer_id)):
             return []
         if stored is not None and stored.status == facts.status and stored.status in ENDED:
             return []  # after the end the last known facts stay
-        found = differences(row[1] if row else None, stored, facts)
+        found = differences(row[1], stored, facts)
         return await self._repair(facts.subscription_id, found, dry_run) if found else []
 
     async def _compare_unlisted(self, subscription_id: str, dry_run: bool) -> list[Difference]:
         """A stored one that Stripe did not list: read it by its id."""
-        row = await self._store.read(lambda: _peek(subscription_id))
-        user_id = row[1] if row else None
         try:
             answer = await self._stripe.get(f"subscriptions/{quote(subscription_id, safe='')}")
         except StripeRefused:
-            return [Difference(user_id, subscription_id, "status", "(stored)", "(not at Stripe)")]
-        return await self._compare(decoded(answer.body, wire.Subscription), dry_run, True)
+            row = await self._store.read(lambda: _peek(subscription_id))
+            return [_not_compared(row, subscription_id, "(not at Stripe)")]
+        return await self._compare(subscription_id, answer.body, dry_run, True)
 
     async def _repair(self, subscription_id: str, found: list[Difference], dry_run: bool) -> list[Difference]:
         """Ask about the subscription.  Where the answer says what is stored, an event was faster: no difference."""
@@ -257,10 +258,7 @@ class Reconciler:
 
     async def _look_at_checkout(self, session_id: str) -> None:
         """A session that is still open here: where Stripe has ended it, hear of it as its event would have told."""
-        try:
-            answer = await self._stripe.get(f"checkout/sessions/{session_id}")
-        except StripeRefused:
-            return
+        answer = await self._stripe.get(f"checkout/sessions/{session_id}")
         session = decoded(answer.body, wire.CheckoutSession)
         if session.status in ("complete", "expired"):
             report = CheckoutReport(

@@ -108,6 +108,32 @@ async def test_one_that_stripe_does_not_have_is_told(tmp_path: Path) -> None:
         assert (await bench.state())["state"] == "active"
 
 
+async def test_one_that_can_not_be_read_keeps_no_other_from_repair(tmp_path: Path) -> None:
+    """A subscription whose shape Stripe never promised is told by its id; all others are compared and repaired."""
+    async with Bench(tmp_path) as bench:
+        before, broken, after = [await bench.subscribe(user) for user in ("u_1", "u_2", "u_3")]
+        bench.live.box.world.get("subscription", broken["id"])["trial_end"] = 10**20
+        found = {d.subscription_id: (d.stored, d.stripe, d.repaired) for d in await reconcile(bench)}
+        assert found == {
+            before["id"]: ("(not stored)", "active", True),
+            broken["id"]: ("(not stored)", "(unreadable)", False),
+            after["id"]: ("(not stored)", "active", True),
+        }
+        assert [(await bench.state(user))["state"] for user in ("u_1", "u_2", "u_3")] == ["active", "none", "active"]
+
+
+async def test_one_checkout_that_can_not_be_read_leaves_the_others(tmp_path: Path) -> None:
+    """Of two open checkouts one is unreadable at Stripe: the sweep closes the other, and ends well."""
+    async with Bench(tmp_path) as bench:
+        by_session = {(await bench.engine.checkout(user, plan="pro")).id: user for user in ("u_1", "u_2")}
+        first, second = sorted(by_session)  # as the sweep looks at them
+        bench.live.box.world.get("checkout.session", first)["status"] = 7
+        await bench.pay(await bench.engine.checkout(by_session[second], plan="pro"))
+        await bench.engine.sweep()
+        await bench.settled()
+        assert (await bench.state(by_session[second]))["state"] == "trialing"
+
+
 async def test_an_open_checkout_that_ended_unheard_is_closed(tmp_path: Path) -> None:
     """Neither `completed` nor the subscription's events came: the sweep finds both."""
     async with Bench(tmp_path) as bench:

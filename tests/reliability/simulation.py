@@ -57,7 +57,7 @@ class Process(LiteStore):
         client: Any = WorldClient(simulation.stripe.world, self._around_stripe)
         self.inbox = Inbox(self, Hub(), config)
         self.truth = Truth(self, self.inbox, client, config)
-        self.reconciler = Reconciler(self, self.inbox, self.truth, client, config)
+        self.reconciler = Reconciler(self, self.inbox, self.truth, client)
 
     def start(self) -> None:
         """Begin as the service does on SQLite."""

@@ -70,7 +70,7 @@ class Service:
         self.stripe = StripeClient(config.stripe_key, base)
         self.inbox = Inbox(store, Hub(), config)
         self.truth = Truth(store, self.inbox, self.stripe, config)
-        self.reconciler = Reconciler(store, self.inbox, self.truth, self.stripe, config)
+        self.reconciler = Reconciler(store, self.inbox, self.truth, self.stripe)
 
     async def settled(self) -> None:
         """Wait until nothing is asked any more."""
