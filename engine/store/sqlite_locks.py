@@ -24,10 +24,13 @@ class NotBegun(Exception):
 
 
 class Locks:
-    """Advisory locks on `NAME-lock`: byte 0 is the service's for life, byte 1 a writer's for a batch."""
+    """Advisory locks on `NAME-lock`: byte 0 is the service's for life, byte 1 a writer's for a batch.
+
+    They stand beside the file itself, as SQLite's own WAL does, whatever link leads to it.
+    """
 
     def __init__(self, database: Path) -> None:
-        self._file = os.open(f"{database}-lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._file = os.open(f"{os.path.realpath(database)}-lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def hold_service(self) -> None:
         try:

@@ -84,6 +84,20 @@ def test_a_second_service_is_refused(tmp_path: Path, stand_in: StandIn, figure: 
     figure(9, "SQLite: a second serve on the file: exit code 1, one line; the file is free after kill -9")
 
 
+def test_a_second_service_by_another_name_is_refused(tmp_path: Path, stand_in: StandIn) -> None:
+    """A link to the file is the same file: its service and its turns to write are one."""
+    settings = settings_in(tmp_path / "s", stand_in.url)
+    link = tmp_path / "link.db"
+    link.symlink_to(tmp_path / "s" / "interlock.db")
+    service = Served(settings, tmp_path / "log").start()
+    try:
+        second = command(settings | {"DATABASE_URL": f"sqlite:///{link}"}, "serve", "--port", str(free_port()))
+        assert second.returncode == 1
+        assert "another interlock service runs on this SQLite file" in second.stderr
+    finally:
+        service.close()
+
+
 @pytest.mark.parametrize("busy", [False, True], ids=["idle", "busy"])
 def test_reconcile_beside_a_service_is_heard(
     tmp_path: Path, stand_in: StandIn, nursery: Nursery, figure: Figure, busy: bool
