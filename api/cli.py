@@ -13,7 +13,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, Final, NoReturn, ParamSpec, TypeVar
 
 import rich_click as click
 from rich.console import Console
@@ -61,12 +61,30 @@ def one_line(command: Callable[P, None]) -> Callable[P, None]:
     return run
 
 
-def fail(words: str) -> None:
+def fail(words: str, code: int = 1) -> NoReturn:
     click.echo(f"interlock: {' '.join(words.split())}", err=True)
-    sys.exit(1)
+    sys.exit(code)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Commands(click.RichGroup):
+    """The commands; one that is used wrongly says so as every other fault is told, in one line."""
+
+    def main(self, *args: Any, standalone_mode: bool = True, **more: Any) -> Any:
+        try:
+            result = super().main(*args, standalone_mode=False, **more)
+        except click.UsageError as error:
+            if not standalone_mode:
+                raise
+            where = f" (see {error.ctx.command_path} --help)" if error.ctx else ""
+            fail(f"{error.format_message()}{where}", code=2)
+        except click.Abort:
+            sys.exit(130)
+        if not standalone_mode:
+            return result
+        sys.exit(result if isinstance(result, int) else 0)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(installed_version())  # pyright: ignore[reportUnknownMemberType]
 def main() -> None:
     """Interlock: a state-machine subscription engine for Stripe."""

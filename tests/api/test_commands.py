@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -80,10 +82,11 @@ def test_help(command: str) -> None:
     ],
 )
 def test_used_wrongly(args: list[str]) -> None:
-    """A command that is used wrongly exits with 2 and says how, without a traceback."""
+    """A command that is used wrongly exits with 2 and says how in one line."""
     done = called(*args)
     assert done.exit_code == 2
-    assert "Traceback" not in done.output
+    assert done.output.startswith("interlock: ")
+    assert done.output.count("\n") == 1
 
 
 def test_more_workers_need_postgres(tmp_path: Path) -> None:
@@ -111,6 +114,19 @@ def test_a_database_that_can_not_be(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "DATABASE_URL" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_start_that_fails_half_way(tmp_path: Path) -> None:
+    """The database opens and then takes no write (a full disk): the process ends with 1, and can be restarted."""
+    env = environment(tmp_path)
+    assert run("reconcile", "--user", "nobody", env=env).returncode == 0  # makes the file
+    with contextlib.closing(sqlite3.connect(tmp_path / "interlock.db")) as database, database:
+        database.execute("INSERT INTO ask (subscription_id, due_at) VALUES ('sub_1', 1)")
+        database.execute("CREATE TRIGGER full BEFORE UPDATE ON ask BEGIN SELECT raise(ABORT, 'disk is full'); END")
+    done = run("serve", "--port", str(free_port()), env=env)
+    assert done.returncode == 1
+    assert "disk is full" in done.stderr
+    assert "Interlock serves" not in done.stdout
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
