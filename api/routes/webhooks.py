@@ -78,11 +78,11 @@ async def _body(receive: Receive) -> bytes:
 
 
 async def _piece(receive: Receive) -> tuple[bytes, bool]:
-    """Return what has come of the body, and whether there is more."""
+    """Return what has come of the body, and whether there is more.  ASGI lets a message leave out either."""
     message = await receive()
     if message["type"] != "http.request":
         raise ApiError(400, "bad-request", "The request ended too early.")
-    return message["body"], message["more_body"]
+    return message.get("body", b""), message.get("more_body", False)
 
 
 @post(
