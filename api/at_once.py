@@ -55,7 +55,10 @@ def at_once(function: Function) -> dict[str, Any]:
         async def answer(scope: Scope, receive: Receive, send: Send) -> None:
             raised = cast("dict[str, Any]", scope).pop(_RAISED, None)
             if raised is not None:
-                raise raised
+                try:
+                    raise raised
+                finally:
+                    del raised  # else error and frame hold each other, and the request's body, until cycles are sought
             handler = cast("BaseRouteHandler", scope["route_handler"])
             await AtOnce(function, handler, _guards(handler))(scope, receive, send)
 

@@ -62,6 +62,8 @@ class WholeAnswer(RequestResponseCycle):
         else:
             await super().send(held)
             await super().send(message)
+        if self.response_complete and self.body:
+            self.body = bytearray()  # nobody reads it any more, and the connection may stay for long
 
     def _is_plain(self, start: HTTPResponseStartEvent) -> bool:
         """Whether it says how long it is, and the connection goes on."""

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
 from litestar import Litestar
 
 from api.app import create_app
+from api.routes import webhooks
 from api.settings import load_settings
-from tests.conftest import environment, sign, subscription_event
+from tests.conftest import ROOT, environment, sign, subscription_event
 
 Message = dict[str, Any]
+MEGABYTE = b"x" * (1024 * 1024 - 1)
 
 
 @pytest.fixture
@@ -57,3 +61,47 @@ def test_what_a_message_may_leave_out(app: Litestar, left_out: str) -> None:
             return await ask(app, "POST", "/webhooks/stripe", messages, (b"stripe-signature", sign(body).encode()))
 
     assert asyncio.run(deliver()) == 200
+
+
+REFUSED: dict[str, tuple[str, str, list[Message], int]] = {
+    "unsigned": ("POST", "/webhooks/stripe", [{"type": "http.request", "body": MEGABYTE}], 400),
+    "too slow": ("POST", "/webhooks/stripe", [{"type": "http.request", "body": MEGABYTE, "more_body": True}], 408),
+    "left": (
+        "POST",
+        "/webhooks/stripe",
+        [{"type": "http.request", "body": MEGABYTE, "more_body": True}, {"type": "http.disconnect"}],
+        400,
+    ),
+    "without a token": ("GET", "/subscription", [], 401),
+}
+
+
+def frames_in_cycles() -> list[str]:
+    """Name the functions of ours whose frames, with all that they hold, only the collector would find."""
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        gc.collect()
+        frames = [found.f_code for found in gc.garbage if isinstance(found, FrameType)]
+        return [code.co_name for code in frames if code.co_filename.startswith(str(ROOT / "api"))]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_refused_is_forgotten(app: Litestar, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Nothing of a refused request waits for the collector of cycles: megabytes of anybody's did, by the hundred."""
+    monkeypatch.setattr(webhooks, "READ_WITHIN", 0.01)
+    method, path, messages, status = REFUSED[name]
+
+    async def ask_twice() -> tuple[int, list[str]]:
+        async with app.lifespan():
+            await ask(app, method, path, messages)  # what is made once and for all is made here
+            gc.collect()
+            gc.disable()
+            try:
+                return await ask(app, method, path, messages), frames_in_cycles()
+            finally:
+                gc.enable()
+
+    assert asyncio.run(ask_twice()) == (status, [])
