@@ -35,10 +35,11 @@ async def _receive(scope: Scope, receive: Receive, send: Send) -> None:
     state = scope["litestar_app"].state
     admission: Admission = state.admission
     interlock: Interlock = state.interlock
-    size = MAX_EVENT if announced is None else announced
+    body = await _body(receive, admission)
+    size = len(body)
     admission.take(size)
     try:
-        receipt = await interlock.receive(await _body(receive), signature)
+        receipt = await interlock.receive(body, signature)
     finally:
         admission.give_back(size)
     await reply(send, 200, [JSON], _encode(receipt))
@@ -58,23 +59,38 @@ def _signature_and_length(scope: Scope) -> tuple[bytes | None, int | None]:
     return signatures[0] if len(signatures) == 1 else None, announced
 
 
-async def _body(receive: Receive) -> bytes:
+async def _body(receive: Receive, admission: Admission) -> bytes:
     """Read the body's exact bytes: they are what is signed."""
     # Nearly always all of it is here by now; how long the first of it may take is bounded by the server.
     piece, more = await _piece(receive)
-    if not more and len(piece) <= MAX_EVENT:
-        return piece
-    pieces = bytearray(piece)
+    if more:
+        return await _rest(piece, receive, admission)
+    if len(piece) > MAX_EVENT:
+        raise RequestEntityTooLarge
+    return piece
+
+
+async def _rest(piece: bytes, receive: Receive, admission: Admission) -> bytes:
+    """Read on from the first piece, in time, and for as long as there is room."""
+    pieces, more = bytearray(), True
     try:
-        async with asyncio.timeout(READ_WITHIN):
-            while more and len(pieces) <= MAX_EVENT:
-                piece, more = await _piece(receive)
-                pieces += piece
+        async with asyncio.timeout(READ_WITHIN) as until:
+            with admission.sender(lambda: _end(until)) as sender:
+                while True:
+                    admission.grow(sender, len(piece))
+                    pieces += piece
+                    if len(pieces) > MAX_EVENT:
+                        raise RequestEntityTooLarge
+                    if not more:
+                        return bytes(pieces)
+                    piece, more = await _piece(receive)
     except TimeoutError:
         raise ApiError(408, "too-slow", "The body did not arrive in time.") from None
-    if len(pieces) > MAX_EVENT:
-        raise RequestEntityTooLarge
-    return bytes(pieces)
+
+
+def _end(until: asyncio.Timeout) -> None:
+    if not until.expired():
+        until.reschedule(0)
 
 
 async def _piece(receive: Receive) -> tuple[bytes, bool]:

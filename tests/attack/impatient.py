@@ -23,6 +23,7 @@ if __name__ == "__main__":
         "message": (server, "MESSAGE_WITHIN"),
         "body": (webhooks, "READ_WITHIN"),
         "waiting": (webhooks, "MAX_WAITING"),
+        "bytes": (webhooks, "MAX_BYTES_WAITING"),
         "connections": (server, "MAX_CONNECTIONS"),
         "refetch": (jwks, "RETRY_AFTER"),
         "burst": (billing, "BURST"),
