@@ -14,7 +14,7 @@ from engine.states import ENDED, STATUSES, Evidence, Facts, Kind, Subscription
 Guard: TypeAlias = Callable[[Subscription, Evidence, Facts], bool]
 
 
-def not_ended(known: Subscription, _evidence: Evidence, _facts: Facts) -> bool:
+def not_ended(known: Subscription, _evidence: Evidence, _facts: Facts | None) -> bool:
     """An ended subscription never lives again (Stripe: a canceled subscription can't be updated)."""
     return known.state not in ENDED
 

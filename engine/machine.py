@@ -101,7 +101,7 @@ def decide(known: Subscription, evidence: Evidence, facts: Facts | None) -> Deci
     `facts` is what the evidence says the subscription is now; None for a hint, and for a shape that could not
     be read.  Total: every input has a Decision, and the same input has the same one.
     """
-    if known.state in ENDED:
+    if not guards.not_ended(known, evidence, facts):
         return _about_an_ended_one(known, facts)
     if evidence.kind is Kind.ANSWER and (facts is None or not guards.nothing_arrived_since(known, evidence, facts)):
         return _ask(known, evidence, guards.nothing_arrived_since.__name__)

@@ -12,6 +12,7 @@ WEIGHED, TABLE, CONVERGES = (
 SETTLED, FENCED, OTHERS = "what_waits_is_asked_and_settled", "a_404_is_fenced", "others_events_touch_nothing"
 GRACE, MERGED, ACCESS = "grace_runs_from_the_failure", "invoices_merge_in_any_order", "access_follows_the_rules"
 SIGNED, VERSIONS, COMMITTED = "only_stripe_can_sign", "every_version_says_the_same", "what_is_acknowledged_is_committed"
+ENDS = "the_store_keeps_an_end"
 HEALED, LEARNED = "a_sweep_heals_what_was_lost", "a_customers_user_is_learned"
 
 
@@ -59,8 +60,10 @@ MUTANTS: Final = (
     _guard("a trial needs no end ahead", "return facts.trial_end is not None and facts.trial_end > evidence.created",
            "return True", WEIGHED),
     _guard("pauses what is billed by mail", "return facts.charges_automatically", "return True", WEIGHED),
+    _guard("an end needs proof", "return facts.status in ENDED", "return False", WEIGHED),
+    _guard("not_ended lets all through", "return known.state not in ENDED", "return True", WEIGHED),
     _guard("unknown statuses pass", "return facts.status in STATUSES", "return True", WEIGHED),
-    _machine("not_ended is forgotten", "    if known.state in ENDED:\n        return _about",
+    _machine("not_ended is forgotten", "    if not guards.not_ended(known, evidence, facts):\n        return _about",
              "    if False:\n        return _about", WEIGHED),
     _machine("unchanged is not counted", _KEEP_COUNTS, _KEEP_COUNTS.replace(" + 1", ""), CONVERGES),
     _machine("applied is not counted", _NEXT_COUNTS, _NEXT_COUNTS.replace(" + 1", ""), CONVERGES),
@@ -122,6 +125,11 @@ MUTANTS: Final = (
     Mutant("acknowledged before COMMIT", "store/sqlite.py",
            'results = [_drive(connection, job.work()) for job in jobs]\n            connection.execute("COMMIT")',
            "results = [_drive(connection, job.work()) for job in jobs]", COMMITTED),
+    Mutant("the row of an ended one is overwritten", "store/statements.sql",
+           "\nWHERE subscription.state NOT IN ('canceled', 'incomplete_expired') "
+           "OR subscription.state = excluded.state", "", ENDS),
+    Mutant("the row of an ended one is changed", "store/statements.sql",
+           " AND (state NOT IN ('canceled', 'incomplete_expired') OR state = $2)", "", ENDS),
     Mutant("a lease leases nothing", "store/statements.sql", "UPDATE ask SET lease_until = $2, attempts",
            "UPDATE ask SET lease_until = 0 * $2, attempts", SETTLED),
     Mutant("a question forgets what was heard", "truth.py", "rows[0][0] if rows else 0, attempts", "0, attempts",

@@ -29,6 +29,7 @@ from engine.machine import decide
 from engine.plans import AccessPolicy, Catalogue
 from engine.rows import Moment
 from engine.states import ENDED, Kind, Outcome, State
+from engine.store import Work
 from engine.store.opening import open_store
 from engine.table import TRANSITIONS
 from engine.truth import Question, claim, reading_of
@@ -50,6 +51,7 @@ active>unpaid active>paused active>canceled past_due>active past_due>unpaid past
 unpaid>active unpaid>paused unpaid>canceled paused>active paused>past_due paused>canceled
 """
 """Stripe's single steps between states, from its lifecycle, apart from the engine's table."""
+_ENDINGS: Final = frozenset(step for step in SINGLE_STEPS.split() if step.endswith(("canceled", "expired")))
 
 
 def the_table_is_stripes_lifecycle() -> None:
@@ -84,6 +86,7 @@ def every_cell_is_weighed_by_the_rule() -> None:
             fits = known.state in heard.consistent_with and not asked
             assert (decision.outcome is Outcome.UNCHANGED) == fits, decision
             continue
+        assert applied or f"{known.state}>{facts.status}" not in _ENDINGS, "an end needs no proof"
         later = heard.created > known.as_of and heard.previous == known.facts
         free = known.unknown_status is None or facts.status in ENDED
         assert not applied or asked or (free and (known.state is State.NONE or later or after.state in ENDED)), decision
@@ -93,6 +96,22 @@ def every_cell_is_weighed_by_the_rule() -> None:
         assert decision.trigger != "start_trial" or ahead
         assert decision.trigger not in ("pause", "await_payment") or facts.charges_automatically
         assert after.unknown_status in (None, known.unknown_status) or asked
+
+
+def the_store_keeps_an_end() -> None:
+    """Whatever the program said: the row of an ended subscription stays ended, however it is written."""
+    connection = connect()
+    ended = ("canceled", 9, 2, 9, None, None, b"{}")
+    alive = ("active", 10, 3, 10, None, None, b"{}")
+
+    def write(*queries: tuple[str, tuple[Any, ...]]) -> Work[None]:
+        for query in queries:
+            _ = yield query
+
+    commit(connection, write(("subscription_put", ("sub_1", "cus_1", None, *ended))))
+    commit(connection, write(("subscription_put", ("sub_1", "cus_1", None, *alive))))
+    commit(connection, write(("subscription_update", ("sub_1", *alive))))
+    assert table(connection, "SELECT state FROM subscription") == [("canceled",)]
 
 
 def small_histories_converge() -> None:
@@ -297,8 +316,9 @@ def a_customers_user_is_learned() -> None:
 PROMISES: Final[dict[str, Callable[[], None]]] = {
     function.__name__: function
     for function in (
-        the_table_is_stripes_lifecycle, every_cell_is_weighed_by_the_rule, small_histories_converge,
-        what_waits_is_asked_and_settled, a_404_is_fenced, others_events_touch_nothing, grace_runs_from_the_failure,
+        the_table_is_stripes_lifecycle, every_cell_is_weighed_by_the_rule, the_store_keeps_an_end,
+        small_histories_converge, what_waits_is_asked_and_settled, a_404_is_fenced, others_events_touch_nothing,
+        grace_runs_from_the_failure,
         invoices_merge_in_any_order, access_follows_the_rules, only_stripe_can_sign, every_version_says_the_same,
         what_is_acknowledged_is_committed, a_sweep_heals_what_was_lost, a_customers_user_is_learned,
     )
