@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one to two minutes: fewer rounds, 100,000 for a million")
     parser.add_argument("--rows", help=f"of: {', '.join(ROWS)}; a baseline is added where one is needed")
     parser.add_argument("--rounds", type=int, help="how often each row takes its turn (5; quick 2)")
-    parser.add_argument("--seconds", type=float, help="how long a turn is (3; quick 1)")
+    parser.add_argument("--seconds", type=float, help="how long a turn is (2; quick 1)")
     parser.add_argument("--history", type=int, default=1_000_000, help="events that `decide` rebuilds (quick: 20,000)")
     parser.add_argument("--rivals", type=Path, help="where the rivals' environment is, or is made (default: cached)")
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "interlock-bench")
@@ -35,7 +35,7 @@ def main() -> None:
     options = Options(
         rows=names,
         rounds=given.rounds or (2 if quick else 5),
-        seconds=given.seconds or (1.0 if quick else 3.0),
+        seconds=given.seconds or (1.0 if quick else 2.0),
         million=100_000 if quick else 1_000_000,
         history=min(given.history, 20_000) if quick else given.history,
         cache=given.cache,
