@@ -37,7 +37,9 @@ What Stripe has beyond that is not there
     payment links, credit notes, refunds, disputes, balances, customer credit, tax, Connect, thin (v2)
     events, entitlements, search, tiers and packages in prices, several currencies of a price, SEPA
     and all else that is neither a card nor a US bank account, `invoice.upcoming`, `pending_if_incomplete`,
-    pause schedules, `billing_cycle_anchor_config`, e-mail and PDF. `add_invoice_items` takes prices only.
+    pause schedules, `billing_cycle_anchor_config`, `backdate_start_date`, billing thresholds, e-mail and PDF.
+    A request that asks for such is refused with the parameter's name (`params.NOT_HERE`). `add_invoice_items`
+    takes prices only. A `billing_cycle_anchor` does not prorate the first period.
     An endpoint that fails on `invoice.created` does not delay the invoice. Mixed intervals renew item by
     item, which Stripe may group otherwise. A coupon for some months ends by months of 30.44 days.
 

@@ -125,6 +125,15 @@ def create_price(w: Ledger, p: Obj, id_: str | None = None) -> Obj:
     return price
 
 
+def same_currency(price: Obj, expected: str | None, param: str) -> str:
+    """The currency of a price, which is the expected one where one is."""
+    currency = str(price["currency"])
+    if expected and currency != expected.lower():
+        raise invalid(f"The price specified only supports `{currency}`. This doesn't match the expected currency: "
+                      f"`{expected}`.", param)  # fmt: skip
+    return currency
+
+
 def recurring_of(w: Ledger, given: Obj) -> Obj:
     """The `recurring` hash; a meter makes it metered."""
     require(given, "interval")

@@ -6,7 +6,7 @@ from typing import Any
 
 from . import bills, collection
 from .cards import OK, PROCESSING
-from .catalog import assign, merge_metadata, require
+from .catalog import assign, merge_metadata, require, same_currency
 from .discounts import redeem
 from .errors import NOTHING, Obj, StripeError, invalid, missing, no_such
 from .ledger import Ledger
@@ -16,6 +16,7 @@ from .prorations import prorate
 from .subscriptions import (
     ENDED,
     discounts_given,
+    insist,
     new_item,
     own_method,
     price_for,
@@ -71,6 +72,7 @@ def _change_items(w: Ledger, sub: Obj, p: Obj) -> None:
         return
     items: list[Obj] = sub["items"]["data"]
     old = [dict(item) for item in items]
+    currency = sub["currency"]
     for n, given in enumerate(p["items"]):
         item = _item_named(items, given, n)
         if given.get("deleted"):
@@ -80,9 +82,11 @@ def _change_items(w: Ledger, sub: Obj, p: Obj) -> None:
         elif item is None:
             start, end = w.now, earliest_end(sub) if items else w.now
             items.append(new_item(w, sub["id"], given, (start, end), f"items[{n}]"))
+            same_currency(items[-1]["price"], currency, f"items[{n}][price]")
         else:
             if given.get("price") or given.get("plan") or given.get("price_data"):
                 item["price"] = dict(price_for(w, given, f"items[{n}]"))
+                same_currency(item["price"], currency, f"items[{n}][price]")
             if "quantity" in given:
                 item["quantity"] = quantity_of(given, f"items[{n}]")
             merge_metadata(item, given)
@@ -117,9 +121,9 @@ def _bill_change(w: Ledger, sub: Obj, old: list[Obj], p: Obj) -> None:
     if anew:
         collection.restart_periods(w, sub)
         lines = [_full_line(w, sub, item) for item in sub["items"]["data"]]
-        invoice_now(w, sub, lines)
+        insist(invoice_now(w, sub, lines), p)
     elif behavior == "always_invoice":
-        invoice_now(w, sub, [])
+        insist(invoice_now(w, sub, []), p)
 
 
 def _full_line(w: Ledger, sub: Obj, item: Obj) -> Obj:
@@ -141,7 +145,7 @@ def _change_trial(w: Ledger, sub: Obj, p: Obj) -> None:
         return
     if given == "now":
         if sub["status"] == "trialing":
-            _end_trial_now(w, sub)
+            _end_trial_now(w, sub, p)
         return
     end = trial_end_given(w, p)
     sub |= {"trial_end": end, "billing_cycle_anchor": end, "trial_start": sub["trial_start"] or w.now}
@@ -151,14 +155,14 @@ def _change_trial(w: Ledger, sub: Obj, p: Obj) -> None:
             item["current_period_end"] = end
 
 
-def _end_trial_now(w: Ledger, sub: Obj) -> None:
+def _end_trial_now(w: Ledger, sub: Obj, p: Obj) -> None:
     sub["trial_end"] = w.now
     warn_of_trial_end(w, sub)
     if ended_without_method(w, sub):
         return
     collection.restart_periods(w, sub)
     sub["status"] = "active"
-    invoice_now(w, sub, [_full_line(w, sub, item) for item in sub["items"]["data"]])
+    insist(invoice_now(w, sub, [_full_line(w, sub, item) for item in sub["items"]["data"]]), p)
 
 
 # -- cancel, pause, resume -------------------------------------------------------------------------
@@ -252,6 +256,14 @@ def _resume(w: Ledger, sub: Obj, behavior: str) -> None:
 # -- items as a resource ---------------------------------------------------------------------------
 
 
+_OF_THE_ITEM = ("price", "plan", "price_data", "quantity", "metadata")
+_OF_ITS_BILL = ("proration_behavior", "proration_date", "payment_behavior")
+
+
+def _only(p: Obj, names: tuple[str, ...]) -> Obj:
+    return {key: p[key] for key in names if key in p}
+
+
 def _owner(w: Ledger, item: str) -> tuple[Obj, Obj]:
     sub = w.find("subscription", w.notes.get(item, NOTHING).get("subscription"))
     for each in (sub or {"items": {"data": []}})["items"]["data"]:
@@ -264,8 +276,7 @@ def create_subscription_item(w: Ledger, p: Obj) -> Obj:
     """POST /v1/subscription_items"""
     require(p, "subscription")
     sub = living(w, p["subscription"])
-    given = {key: value for key, value in p.items() if key in ("price", "price_data", "quantity", "metadata")}
-    update_subscription(w, {"items": [given]}, sub["id"])
+    update_subscription(w, {"items": [_only(p, _OF_THE_ITEM)]} | _only(p, _OF_ITS_BILL), sub["id"])
     return sub["items"]["data"][-1]
 
 
@@ -277,16 +288,14 @@ def get_subscription_item(w: Ledger, _p: Obj, id_: str) -> Obj:
 def update_subscription_item(w: Ledger, p: Obj, id_: str) -> Obj:
     """POST /v1/subscription_items/:id"""
     sub, _item = _owner(w, id_)
-    given = {key: p[key] for key in ("price", "price_data", "quantity", "metadata") if key in p}
-    rest = {key: p[key] for key in ("proration_behavior", "proration_date", "payment_behavior") if key in p}
-    update_subscription(w, {"items": [{"id": id_, **given}], **rest}, sub["id"])
+    update_subscription(w, {"items": [{"id": id_} | _only(p, _OF_THE_ITEM)]} | _only(p, _OF_ITS_BILL), sub["id"])
     return _owner(w, id_)[1]
 
 
-def delete_subscription_item(w: Ledger, _p: Obj, id_: str) -> Obj:
+def delete_subscription_item(w: Ledger, p: Obj, id_: str) -> Obj:
     """DELETE /v1/subscription_items/:id"""
     sub, _item = _owner(w, id_)
-    update_subscription(w, {"items": [{"id": id_, "deleted": True}]}, sub["id"])
+    update_subscription(w, {"items": [{"id": id_, "deleted": True}]} | _only(p, _OF_ITS_BILL), sub["id"])
     return {"id": id_, "object": "subscription_item", "deleted": True}
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from .catalog import metadata, require
+from .catalog import metadata, require, same_currency
 from .errors import EMPTY, NOTHING, Obj, invalid, missing
 from .ledger import Ledger, in_range, paged, same
 from .lifecycle import expire_session
 from .periods import DAY, HOUR
+from .subscriptions import check_anchor, trial_end_given
 
 SHORTEST, LONGEST = HOUR // 2, DAY
 
@@ -41,6 +42,7 @@ def _line_items(w: Ledger, p: Obj) -> list[Obj]:
     if not p.get("line_items"):
         raise missing("line_items")
     items: list[Obj] = []
+    currency = p.get("currency")
     for n, given in enumerate(p["line_items"]):
         param = f"line_items[{n}]"
         require(given, "price")
@@ -48,6 +50,7 @@ def _line_items(w: Ledger, p: Obj) -> list[Obj]:
         if not price["active"]:
             raise invalid(f"The price specified is inactive. This field only accepts active prices.: {price['id']}",
                           f"{param}[price]")  # fmt: skip
+        currency = same_currency(price, currency, f"{param}[price]")
         quantity = given.get("quantity", 1)
         if quantity < 1:
             raise invalid("This value must be greater than or equal to 1.", f"{param}[quantity]")
@@ -58,9 +61,11 @@ def _line_items(w: Ledger, p: Obj) -> list[Obj]:
             "amount_subtotal": amount, "amount_tax": 0, "amount_total": amount, "currency": price["currency"],
             "description": product.get("name"), "metadata": {}, "price": dict(price), "quantity": quantity,
         })  # fmt: skip
-    if not any(item["price"]["type"] == "recurring" for item in items):
+    recurring = [item["price"] for item in items if item["price"]["type"] == "recurring"]
+    if not recurring:
         raise invalid("You must provide at least one recurring price in `subscription` mode when using prices.",
                       "line_items")  # fmt: skip
+    check_anchor(w, p.get("subscription_data") or NOTHING, recurring, "subscription_data[{}]")
     return items
 
 
@@ -134,7 +139,7 @@ def _trial(w: Ledger, p: Obj) -> bool:
     if data.get("trial_end") is not None and int(data["trial_end"]) < w.now + 2 * DAY:
         raise invalid("The `trial_end` date has to be at least 2 days in the future.",
                       "subscription_data[trial_end]")  # fmt: skip
-    return bool(days or data.get("trial_end"))
+    return trial_end_given(w, data, "subscription_data[{}]") is not None
 
 
 def discount_off(w: Ledger, p: Obj, subtotal: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import bills, collection, payments
 from .cards import AUTHENTICATE, OK, PROCESSING
-from .catalog import assign, merge_metadata, metadata, require
+from .catalog import assign, merge_metadata, metadata, require, same_currency
 from .errors import EMPTY, NOTHING, Obj, StripeError, invalid
 from .ledger import Ledger, in_range, paged, same
 from .periods import DAY, period_end
@@ -223,6 +223,8 @@ def create_invoiceitem(w: Ledger, p: Obj) -> Obj:
     if amount is None:
         each = (price or p.get("price_data") or p).get("unit_amount") or p.get("unit_amount_decimal") or 0
         amount = round(float(each) * quantity)
+    if price is not None:
+        same_currency(price, p.get("currency"), "pricing[price]")
     currency = p.get("currency") or (price or p.get("price_data") or NOTHING).get("currency")
     if not currency:
         raise invalid("Missing required param: currency.", "currency", "parameter_missing")

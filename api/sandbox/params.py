@@ -52,6 +52,20 @@ _MOMENTS = frozenset(
      "effective_at", "end", "end_date", "expires_at", "frozen_time", "proration_date", "redeem_by", "resumes_at",
      "start", "start_date", "timestamp", "trial_end"}
 )  # fmt: skip
+# Known to Stripe, not here: refused by name, for to take them and do nothing would be a lie. A name holds at any depth,
+# `hash[name]` only in that hash, and with values only those. What is empty or false asks for nothing.
+NOT_HERE: dict[str, tuple[str, ...]] = {
+    # taxes
+    "automatic_tax[enabled]": (), "default_tax_rates": (), "tax_rates": (),
+    # Connect
+    "application_fee_amount": (), "application_fee_percent": (), "on_behalf_of": (), "transfer_data": (),
+    # subscriptions
+    "backdate_start_date": (), "billing_cycle_anchor_config": (), "billing_schedules": (), "billing_thresholds": (),
+    "items[discounts]": (), "payment_behavior": ("pending_if_incomplete",), "pending_invoice_item_interval": (),
+    # prices and coupons
+    "applies_to": (), "currency_options": (), "tiers": (), "tiers_mode": (), "transform_quantity": (),
+}  # fmt: skip
+_INDEX = re.compile(r"\[[0-9]+\]")
 _END_OF_DATES = 32_503_680_000  # the year 3000, far enough from where calendars end
 
 
@@ -122,11 +136,20 @@ def _hash(hints: dict[str, Any], given: Mapping[str, Any], path: str, older: tup
         name = f"{path}[{key}]" if path else key
         if key in hints:
             out[key] = _value(hints[key], value, name)
+            _here(name, out[key])
         elif key in older:
             out[key] = value
         else:
             raise StripeError(400, f"Received unknown parameter: {name}", code="parameter_unknown", param=name)
     return out
+
+
+def _here(name: str, value: Any) -> None:
+    *_, hash_, last = _INDEX.sub("", "[" + name).replace("]", "").split("[")
+    values = NOT_HERE.get(f"{hash_}[{last}]", NOT_HERE.get(last))
+    if value and values is not None and (not values or value in values):
+        what = f"{name}={value}" if values else name
+        raise invalid(f"Stripe knows {what}, but the sandbox does not have it.", name)
 
 
 def _value(hint: Any, value: Any, name: str) -> Any:

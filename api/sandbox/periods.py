@@ -5,11 +5,21 @@ from __future__ import annotations
 import calendar
 import datetime as dt
 
-from .errors import Obj
+from .errors import Obj, invalid
 
 HOUR, DAY = 3_600, 86_400
+FARTHEST = 5 * 366 * DAY
 _FIXED = {"day": DAY, "week": 7 * DAY}
 _MONTHS = {"month": 1, "year": 12}
+
+
+def in_future(at: int, now: int, param: str) -> int:
+    """`at`, where Stripe would take it for a moment to come."""
+    if at <= now:
+        raise invalid("Invalid timestamp: must be an integer Unix timestamp in the future.", param)
+    if at > now + FARTHEST:
+        raise invalid("Invalid timestamp: can be no more than five years in the future.", param)
+    return at
 
 
 def _plus_months(anchor: int, months: int) -> int:

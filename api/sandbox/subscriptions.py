@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from . import bills, collection, payments
 from .cards import AUTHENTICATE, OK, PROCESSING
-from .catalog import create_product, metadata, recurring_of, require
+from .catalog import create_product, metadata, recurring_of, require, same_currency
 from .discounts import redeem
-from .errors import EMPTY, NOTHING, Obj, invalid
+from .errors import EMPTY, NOTHING, Obj, StripeError, invalid
 from .ledger import Ledger, in_range, same
 from .lifecycle import earliest_end, warn_of_trial_end
-from .periods import DAY, period_end
+from .periods import DAY, in_future, period_end
 
 ENDED = ("canceled", "incomplete_expired")
+TRIAL_DAYS_MAX = 730
 
 # -- items -----------------------------------------------------------------------------------------
 
@@ -121,15 +122,30 @@ def discounts_given(p: Obj) -> list[Obj]:
     return given + [{name: p[name]} for name in ("coupon", "promotion_code") if p.get(name)]
 
 
-def trial_end_given(w: Ledger, p: Obj) -> int | None:
+def trial_end_given(w: Ledger, p: Obj, param: str = "{}") -> int | None:
     """When the trial of a request ends, if it has one."""
-    given = p.get("trial_end")
-    if given not in (None, "", "now"):
-        if int(given) <= w.now:
-            raise invalid("Invalid timestamp: must be an integer Unix timestamp in the future.", "trial_end")
+    given, longest = p.get("trial_end"), w.now + TRIAL_DAYS_MAX * DAY
+    if given not in (None, "now"):
+        if in_future(int(given), w.now, param.format("trial_end")) > longest:
+            raise invalid("Invalid timestamp: a trial can end no more than two years in the future.",
+                          param.format("trial_end"))  # fmt: skip
         return int(given)
-    days = int(p.get("trial_period_days") or 0)
+    days = int(p.get("trial_period_days") or 0)  # none is no trial
+    if not 0 <= days <= TRIAL_DAYS_MAX:
+        raise invalid(f"This value must be from 1 to {TRIAL_DAYS_MAX}.", param.format("trial_period_days"),
+                      "parameter_invalid_integer")  # fmt: skip
     return w.now + days * DAY if days and given != "now" else None
+
+
+def check_anchor(w: Ledger, p: Obj, prices: list[Obj], param: str = "{}") -> None:
+    """Refuse a cycle that would begin later than one would by itself."""
+    anchor, name = p.get("billing_cycle_anchor"), param.format("billing_cycle_anchor")
+    if anchor is None:
+        return
+    start = trial_end_given(w, p, param) or w.now
+    natural = min(period_end(price["recurring"], start, start) for price in prices)
+    if in_future(anchor, w.now, name) > natural:
+        raise invalid(f"billing_cycle_anchor cannot be later than next natural billing date ({natural}) for plan", name)
 
 
 def _blank(w: Ledger, customer: Obj, p: Obj) -> Obj:
@@ -148,7 +164,7 @@ def _blank(w: Ledger, customer: Obj, p: Obj) -> Obj:
         "billing_mode": _billing_mode(p), "billing_schedules": [], "billing_thresholds": None,
         "cancel_at": None, "cancel_at_period_end": False, "canceled_at": None,
         "cancellation_details": {"comment": None, "feedback": None, "feedback_option": None, "reason": None},
-        "collection_method": collection_method, "created": w.now, "currency": p.get("currency", "usd"),
+        "collection_method": collection_method, "created": w.now, "currency": "usd",
         "customer": customer["id"], "customer_account": None, "days_until_due": p.get("days_until_due"),
         "default_payment_method": None, "default_source": p.get("default_source"),
         "default_tax_rates": [], "description": p.get("description") or None, "discounts": [],
@@ -169,9 +185,12 @@ def _blank(w: Ledger, customer: Obj, p: Obj) -> Obj:
     }  # fmt: skip
     if name := p.get("default_payment_method"):
         sub["default_payment_method"] = own_method(w, customer["id"], name)
+    items: list[Obj] = sub["items"]["data"]
+    currency = p.get("currency")
     for n, given in enumerate(p["items"]):
-        period = (w.now, trial_end or w.now)
-        sub["items"]["data"].append(new_item(w, id_, given, period, f"items[{n}]"))
+        items.append(new_item(w, id_, given, (w.now, trial_end or w.now), f"items[{n}]"))
+        currency = same_currency(items[n]["price"], currency, f"items[{n}][price]")
+    check_anchor(w, p, [item["price"] for item in items])
     if "cancel_at_period_end" in p or "cancel_at" in p:
         _first_period(w, sub)
         schedule_cancel(w, sub, p)
@@ -222,6 +241,7 @@ def _first_lines(w: Ledger, sub: Obj) -> list[Obj]:
 def _add_invoice_items(w: Ledger, sub: Obj, p: Obj, lines: list[Obj]) -> None:
     for n, given in enumerate(p.get("add_invoice_items") or EMPTY):
         price = w.of("price", given.get("price", ""), f"add_invoice_items[{n}][price]")
+        same_currency(price, sub["currency"], f"add_invoice_items[{n}][price]")
         lines.append(bills.new_line(w, price=price, quantity=given.get("quantity", 1), sub=sub,
                                     period=(w.now, w.now), invoiceitem={"id": w.new_id("ii_")}))  # fmt: skip
 
@@ -240,18 +260,27 @@ def _first_payment(w: Ledger, sub: Obj, invoice: Obj, p: Obj, checkout: bool) ->
         collection.prepare(w, invoice)
         return
     if collection.method_for(w, invoice) is None:
-        raise invalid(
+        raise _unpaid(payments.NO_METHOD)
+    on_session = checkout or p.get("off_session") is False
+    insist(collection.collect(w, invoice, on_session=on_session), p)
+
+
+def insist(outcome: str, p: Obj) -> None:
+    """`error_if_incomplete`: what cannot be paid is refused, and nothing of it was."""
+    if outcome not in (OK, PROCESSING) and p.get("payment_behavior") == "error_if_incomplete":
+        raise _unpaid(outcome)
+
+
+def _unpaid(outcome: str) -> StripeError:
+    if outcome == payments.NO_METHOD:
+        return invalid(
             "This customer has no attached payment source or default payment method. Please consider adding a "
             "default payment method. For more information, visit "
             "https://stripe.com/docs/billing/subscriptions/payment-methods-setting"
             "#payment-method-priority.", code="resource_missing")  # fmt: skip
-    on_session = checkout or p.get("off_session") is False
-    outcome = collection.collect(w, invoice, on_session=on_session)
-    if outcome not in (OK, PROCESSING) and behavior == "error_if_incomplete":
-        code = "authentication_required" if outcome == AUTHENTICATE else outcome
-        error = payments.refusal(code)
-        error.keep = False
-        raise error
+    error = payments.refusal("authentication_required" if outcome == AUTHENTICATE else outcome)
+    error.keep = False
+    return error
 
 
 # -- read ------------------------------------------------------------------------------------------
@@ -293,9 +322,7 @@ def schedule_cancel(w: Ledger, sub: Obj, p: Obj) -> None:
     if p.get("cancel_at_period_end"):
         at: int | None = min(ends)
     elif p.get("cancel_at") not in (None, ""):
-        at = named.get(str(p["cancel_at"])) or int(p["cancel_at"])
-        if at <= w.now:
-            raise invalid("cancel_at must be in the future", "cancel_at")
+        at = in_future(named.get(str(p["cancel_at"])) or int(p["cancel_at"]), w.now, "cancel_at")
     elif "cancel_at_period_end" in p or p.get("cancel_at") == "":
         at = None
     else:

@@ -764,3 +764,29 @@ def test_metered(bench: Bench) -> None:
         bench.post("billing/meter_events", {"event_name": "call", "payload": payload})
     bench.until(sub["items"]["data"][0]["current_period_end"] + HOUR)
     assert bench.latest(sub)["total"] == 36
+
+
+@pytest.mark.parametrize("path", ["subscriptions/{sub}", "subscription_items/{item}"])
+def test_change_unpaid_is_refused(bench: Bench, path: str) -> None:
+    """`error_if_incomplete`: a change whose invoice cannot be paid is a 402, and nothing has changed."""
+    sub = bench.subscribe()
+    item = sub["items"]["data"][0]["id"]
+    big = bench.post("prices", {"product": bench.price["product"], "currency": "usd", "unit_amount": 9000,
+                                "recurring": {"interval": "month"}})["id"]  # fmt: skip
+    change: Obj = {"price": big} if path.startswith("subscription_items") else {"items": [{"id": item, "price": big}]}
+    bench.switch("generic_decline")
+    bench.news()
+    error = bench.refuse(402, "POST", path.format(sub=sub["id"], item=item), change | {
+        "proration_behavior": "always_invoice", "payment_behavior": "error_if_incomplete"})  # fmt: skip
+    assert (error["type"], error["code"]) == ("card_error", "card_declined")
+    assert (bench.sub(sub), bench.news()) == (sub, [])
+
+
+def test_trial_ended_unpaid_is_refused(bench: Bench) -> None:
+    """So too a trial that is to end now; without any payment method it is a 400."""
+    paying, none = bench.subscribe(trial_period_days=9), bench.subscribe(bench.customer(None), trial_period_days=9)
+    bench.switch("generic_decline")
+    now = {"trial_end": "now", "payment_behavior": "error_if_incomplete"}
+    bench.refuse(402, "POST", f"subscriptions/{paying['id']}", now)
+    assert bench.refuse(400, "POST", f"subscriptions/{none['id']}", now)["code"] == "resource_missing"
+    assert (bench.sub(paying), bench.sub(none)) == (paying, none)

@@ -8,7 +8,7 @@ import pytest
 
 from api.sandbox import paying, portal
 from api.sandbox.errors import StripeError
-from tests.sandbox.bench import Bench
+from tests.sandbox.bench import DAY, NOW, Bench
 
 Obj = dict[str, Any]
 
@@ -65,3 +65,100 @@ def test_types_of_a_page(bench: Bench) -> None:
     with pytest.raises(StripeError) as refused:
         bench.world.click(paying.pay, "cs_test_no", 5)
     assert refused.value.status == 400
+
+
+# -- what Stripe has and the sandbox has not -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "param"),
+    [({"default_tax_rates": ["txr_1"]}, "default_tax_rates"),
+     ({"transfer_data": {"destination": "acct_1"}}, "transfer_data"),
+     ({"billing_thresholds": {"amount_gte": "500"}}, "billing_thresholds"),
+     ({"application_fee_percent": "10"}, "application_fee_percent"),
+     ({"automatic_tax": {"enabled": "true"}}, "automatic_tax[enabled]"),
+     ({"backdate_start_date": "1790000000"}, "backdate_start_date"),
+     ({"on_behalf_of": "acct_1"}, "on_behalf_of"),
+     ({"pending_invoice_item_interval": {"interval": "month"}}, "pending_invoice_item_interval"),
+     ({"billing_cycle_anchor_config": {"day_of_month": "1"}}, "billing_cycle_anchor_config"),
+     ({"payment_behavior": "pending_if_incomplete"}, "payment_behavior"),
+     ({"items": [{"price": "price_x", "tax_rates": ["txr_1"]}]}, "items[0][tax_rates]")],
+)  # fmt: skip
+def test_not_here(bench: Bench, given: Obj, param: str) -> None:
+    """A parameter of Stripe's that would be taken and not done is refused by name, in Stripe's shape."""
+    sub = bench.subscribe()
+    places = {"subscriptions": {"customer": sub["customer"], "items": [{"price": bench.price["id"]}]} | given}
+    if param not in ("backdate_start_date", "billing_cycle_anchor_config"):  # Stripe has these on create alone
+        places[f"subscriptions/{sub['id']}"] = given
+    for path, params in places.items():
+        error = bench.refuse(400, "POST", path, params)
+        assert (error["type"], error["param"]) == ("invalid_request_error", param)
+        assert "the sandbox does not have" in error["message"]
+    assert bench.sub(sub) == sub
+
+
+def test_not_here_elsewhere(bench: Bench) -> None:
+    """So too in a checkout session, its subscription, and an invoice."""
+    base: Obj = {"mode": "subscription", "success_url": "x", "line_items": [{"price": bench.price["id"]}]}
+    taxed = {"automatic_tax": {"enabled": True}}
+    assert bench.refuse(400, "POST", "checkout/sessions", base | taxed)["param"] == "automatic_tax[enabled]"
+    connected = base | {"subscription_data": {"transfer_data": {"destination": "acct_1"}}}
+    assert bench.refuse(400, "POST", "checkout/sessions", connected)["param"] == "subscription_data[transfer_data]"
+    invoice = {"customer": bench.customer()["id"], "default_tax_rates": ["txr_1"]}
+    assert bench.refuse(400, "POST", "invoices", invoice)["param"] == "default_tax_rates"
+
+
+def test_harmless(bench: Bench) -> None:
+    """To say no to what is not there, or to unset it, is taken."""
+    sub = bench.subscribe(automatic_tax={"enabled": "false"}, default_tax_rates="", pending_invoice_item_interval="")
+    bench.post(f"subscriptions/{sub['id']}", {"automatic_tax": {"enabled": False}, "billing_thresholds": ""})
+
+
+def test_currencies(bench: Bench) -> None:
+    """All that one subscription or session bills is of one currency, the one that is asked for."""
+    other = bench.post("prices", {"product": bench.price["product"], "currency": "eur", "unit_amount": 5,
+                                  "recurring": {"interval": "month"}})["id"]  # fmt: skip
+    sub, mine = bench.subscribe(), bench.price["id"]
+    owner, page = {"customer": sub["customer"]}, {"mode": "subscription", "success_url": "x"}
+    for path, params, param in (
+        ("subscriptions", owner | {"items": [{"price": mine}], "currency": "eur"}, "items[0][price]"),
+        ("subscriptions", owner | {"items": [{"price": mine}, {"price": other}]}, "items[1][price]"),
+        (f"subscriptions/{sub['id']}", {"items": [{"price": other}]}, "items[0][price]"),
+        ("checkout/sessions", page | {"line_items": [{"price": mine}], "currency": "eur"}, "line_items[0][price]"),
+        ("invoiceitems", owner | {"pricing": {"price": mine}, "currency": "eur"}, "pricing[price]"),
+    ):
+        error = bench.refuse(400, "POST", path, params)
+        assert (error["param"], "expected currency" in error["message"]) == (param, True), error
+    bench.subscribe(currency="usd")
+
+
+# -- bounds ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "param"),
+    [({"trial_period_days": "-3"}, "trial_period_days"), ({"trial_period_days": "731"}, "trial_period_days"),
+     ({"trial_period_days": "99999999999"}, "trial_period_days"),
+     ({"trial_end": NOW + 731 * DAY}, "trial_end"), ({"trial_end": NOW}, "trial_end"),
+     ({"cancel_at": NOW + 6 * 366 * DAY}, "cancel_at"), ({"cancel_at": NOW - DAY}, "cancel_at"),
+     ({"billing_cycle_anchor": NOW + 40 * DAY}, "billing_cycle_anchor"),
+     ({"billing_cycle_anchor": NOW - DAY}, "billing_cycle_anchor")],
+)  # fmt: skip
+def test_bounds(bench: Bench, given: Obj, param: str) -> None:
+    """A trial is at most 730 days, a date is in the future and not too far, an anchor within the first period."""
+    params = {"customer": bench.customer()["id"], "items": [{"price": bench.price["id"]}]} | given
+    assert bench.refuse(400, "POST", "subscriptions", params)["param"] == param
+    page: Obj = {"mode": "subscription", "success_url": "x", "line_items": [{"price": bench.price["id"]}]}
+    if param != "cancel_at":  # not of a session's subscription
+        error = bench.refuse(400, "POST", "checkout/sessions", page | {"subscription_data": given})
+        assert error["param"] == f"subscription_data[{param}]"
+
+
+def test_within_bounds(bench: Bench) -> None:
+    """The longest trial, and an anchor on the day that the first period would end."""
+    assert bench.subscribe(trial_period_days=730)["trial_end"] == NOW + 730 * DAY
+    assert bench.subscribe(trial_period_days=0)["status"] == "active"
+    sub = bench.subscribe(billing_cycle_anchor=NOW + 10 * DAY)
+    assert sub["items"]["data"][0]["current_period_end"] == NOW + 10 * DAY
+    bench.refuse(400, "POST", f"subscriptions/{sub['id']}", {"trial_end": NOW + 731 * DAY})
+    bench.refuse(400, "POST", f"subscriptions/{sub['id']}", {"cancel_at": NOW + 6 * 366 * DAY})
