@@ -7,7 +7,6 @@ from typing import Any
 from . import bills, collection
 from .cards import OK, PROCESSING
 from .catalog import assign, merge_metadata, require, same_currency
-from .discounts import redeem
 from .errors import NOTHING, Obj, StripeError, invalid, missing, no_such
 from .ledger import Ledger
 from .lifecycle import earliest_end, ended_without_method, warn_of_trial_end
@@ -15,7 +14,7 @@ from .periods import DAY, HOUR
 from .prorations import prorate
 from .subscriptions import (
     ENDED,
-    discounts_given,
+    discount,
     insist,
     new_item,
     own_method,
@@ -58,7 +57,7 @@ def update_subscription(w: Ledger, p: Obj, id_: str) -> Obj:
         given: Any = p["pause_collection"]
         sub["pause_collection"] = {"resumes_at": None} | given if given else None
     if "discounts" in p or p.get("coupon") or p.get("promotion_code"):
-        sub["discounts"] = redeem(w, discounts_given(p), customer=sub["customer"], sub=id_)
+        discount(w, sub, p)
     schedule_cancel(w, sub, p)
     _change_items(w, sub, p)
     _change_trial(w, sub, p)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .catalog import metadata, require, same_currency
+from .discounts import Use, chosen
 from .errors import EMPTY, NOTHING, Obj, invalid, missing
 from .ledger import Ledger, in_range, paged, same
 from .lifecycle import expire_session
@@ -81,7 +82,7 @@ def _new_session(w: Ledger, p: Obj, customer: Obj | None, items: list[Obj]) -> O
     id_ = w.new_id("cs_test_")
     trial = _trial(w, p)
     subtotal = 0 if trial else sum(int(i["amount_subtotal"]) for i in items)
-    off = 0 if trial else discount_off(w, p, subtotal)
+    off = discount_off(w, p, subtotal)
     ui_mode = p.get("ui_mode") or "hosted_page"
     email = (customer or NOTHING).get("email") or p.get("customer_email")
     return {
@@ -144,19 +145,20 @@ def _trial(w: Ledger, p: Obj) -> bool:
 
 def discount_off(w: Ledger, p: Obj, subtotal: int) -> int:
     """What the discounts of a session take off."""
-    off = 0
+    off, use = 0, _use(w, p)
     for n, each in enumerate(p.get("discounts") or EMPTY):
-        name = each.get("coupon")
-        if code := each.get("promotion_code"):
-            promotion = w.of("promotion_code", code, f"discounts[{n}][promotion_code]")
-            if not promotion["active"]:
-                raise invalid("This promotion code is inactive.", f"discounts[{n}][promotion_code]")
-            name = promotion["promotion"]["coupon"]
-        coupon = w.of("coupon", name, f"discounts[{n}][coupon]")
+        coupon, _ = chosen(w, each, use, f"discounts[{n}]")
         left = subtotal - off
         percent = coupon["percent_off"]
         off += round(left * percent / 100) if percent else min(int(coupon["amount_off"] or 0), left)
     return off
+
+
+def _use(w: Ledger, p: Obj) -> Use:
+    """Whose session it is, and what it costs once a trial is over."""
+    items = [(w.of("price", i["price"], "line_items"), i.get("quantity", 1)) for i in p.get("line_items") or EMPTY]
+    amount = sum(int(price["unit_amount"] or 0) * quantity for price, quantity in items)
+    return Use(p.get("customer"), amount, items[0][0]["currency"] if items else p.get("currency"))
 
 
 def get_session(w: Ledger, _p: Obj, id_: str) -> Obj:

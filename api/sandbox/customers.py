@@ -5,7 +5,7 @@ from __future__ import annotations
 from . import collection, payments
 from .cards import AUTHENTICATE, BANK_ACCOUNTS, CARDS, DECLINES, OK, Card, of_token
 from .catalog import assign, merge_metadata, metadata, require
-from .discounts import redeem
+from .discounts import Use, redeem
 from .errors import NOTHING, Obj, invalid, no_such
 from .ledger import Ledger, in_range, same
 from .params import check, whole
@@ -43,7 +43,7 @@ def _discount(w: Ledger, customer: Obj, p: Obj) -> None:
         return
     old = w.find("discount", (customer["discount"] or NOTHING).get("id"))
     if p["coupon"]:
-        new = w.get("discount", redeem(w, [{"coupon": p["coupon"]}], customer=customer["id"])[0])
+        new = w.get("discount", redeem(w, [{"coupon": p["coupon"]}], Use(customer["id"]), customer=customer["id"])[0])
         if old is None:
             w.emit("customer.discount.created", new)
         else:  # Stripe keeps the one discount and changes what it stands for

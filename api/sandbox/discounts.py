@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from .catalog import assign, merge_metadata, metadata, require
-from .errors import EMPTY, NOTHING, Obj, StripeError, invalid, missing
+from .errors import EMPTY, NOTHING, Obj, invalid, missing
 from .ledger import Ledger, in_range, same
+from .periods import in_future
 
 
 def create_coupon(w: Ledger, p: Obj) -> Obj:
@@ -15,6 +17,8 @@ def create_coupon(w: Ledger, p: Obj) -> Obj:
         raise invalid("You must pass either percent_off or amount_off.", "percent_off")
     if "amount_off" in p:
         require(p, "currency")
+    if "redeem_by" in p:
+        in_future(p["redeem_by"], w.now, "redeem_by")
     coupon: Obj = {
         "id": p.get("id") or w.new_id("")[:8], "object": "coupon", "amount_off": p.get("amount_off"),
         "created": w.now, "currency": p.get("currency"), "duration": p.get("duration", "once"),
@@ -41,7 +45,9 @@ def delete_coupon(w: Ledger, _p: Obj, id_: str) -> Obj:
     """DELETE /v1/coupons/:id"""
     coupon = w.get("coupon", id_)
     w.emit("coupon.deleted", coupon)
-    return w.replace(coupon, {"id": id_, "object": "coupon", "deleted": True})
+    w.replace(coupon, {"id": id_, "object": "coupon", "deleted": True})
+    lapse(w, coupon)
+    return coupon
 
 
 def list_coupons(w: Ledger, p: Obj) -> Obj:
@@ -54,7 +60,10 @@ def create_promotion_code(w: Ledger, p: Obj) -> Obj:
     coupon = (p.get("promotion") or NOTHING).get("coupon") or p.get("coupon")
     if not coupon:
         raise missing("promotion[coupon]")
-    w.of("coupon", coupon, "promotion[coupon]")
+    if not w.of("coupon", coupon, "promotion[coupon]")["valid"]:
+        raise invalid("Coupon expired: " + coupon, "promotion[coupon]", "coupon_expired")
+    if "expires_at" in p:
+        in_future(p["expires_at"], w.now, "expires_at")
     code = p.get("code") or w.new_id("")[:8].upper()
     if any(o["code"].lower() == code.lower() and o["active"] for o in w.all("promotion_code")):
         raise invalid(f"An active promotion code with `code: {code}` already exists.", "code")
@@ -76,6 +85,11 @@ def create_promotion_code(w: Ledger, p: Obj) -> Obj:
 def update_promotion_code(w: Ledger, p: Obj, id_: str) -> Obj:
     """POST /v1/promotion_codes/:id"""
     promotion = w.touch(w.get("promotion_code", id_))
+    coupon = w.find("coupon", promotion["promotion"]["coupon"]) or NOTHING
+    if p.get("active") and (not coupon.get("valid") or any(
+            holds(w, promotion, Use(promotion["customer"])) for holds in (_late, _full))):  # fmt: skip
+        raise invalid("This promotion code cannot be activated because it, or its coupon, can no longer be redeemed.",
+                      "active")  # fmt: skip
     assign(promotion, p, "active")
     merge_metadata(promotion, p)
     w.emit("promotion_code.updated", promotion)
@@ -92,42 +106,100 @@ def list_promotion_codes(w: Ledger, p: Obj) -> Obj:
     ))  # fmt: skip
 
 
-def redeem(w: Ledger, given: Any, *, customer: str, sub: str | None = None, session: str | None = None) -> list[str]:
+# -- redeeming -------------------------------------------------------------------------------------
+
+
+class Use(NamedTuple):
+    """What a discount is to be taken off: whose it is, and what it costs where that is known."""
+
+    customer: str | None
+    amount: int | None = None
+    currency: str | None = None
+
+
+def _full(_w: Ledger, promotion: Obj, _use: Use) -> bool:
+    return bool(promotion["max_redemptions"]) and promotion["times_redeemed"] >= promotion["max_redemptions"]
+
+
+def _late(w: Ledger, promotion: Obj, _use: Use) -> bool:
+    return bool(promotion["expires_at"]) and promotion["expires_at"] <= w.now
+
+
+def _not_enough(_w: Ledger, promotion: Obj, use: Use) -> bool:
+    least, currency = (promotion["restrictions"][name] for name in ("minimum_amount", "minimum_amount_currency"))
+    return bool(least) and use.amount is not None and (use.amount < least or use.currency != currency)
+
+
+def _not_the_first(w: Ledger, promotion: Obj, use: Use) -> bool:
+    return promotion["restrictions"]["first_time_transaction"] and any(
+        invoice["customer"] == use.customer and invoice["status"] == "paid" for invoice in w.all("invoice")
+    )
+
+
+_NOT_FOR: tuple[tuple[Callable[[Ledger, Obj, Use], bool], str, str | None], ...] = (
+    (_late, "it has expired", None),
+    (_full, "it has been used the maximum number of times", None),
+    (lambda _w, promotion, _use: not promotion["active"], "it is not active", None),
+    (lambda _w, promotion, use: promotion["customer"] not in (None, use.customer), "it is for another customer", None),
+    (_not_enough, "the associated purchase does not meet the minimum amount requirement", None),
+    (_not_the_first, "the associated customer has prior transactions", "promotion_code_customer_not_first_time"),
+)  # fmt: skip
+"""Why a promotion code cannot be redeemed: the first that holds is told, with the code that Stripe has for it."""
+
+
+def chosen(w: Ledger, each: Obj, use: Use, param: str) -> tuple[Obj, Obj | None]:
+    """The coupon that one of `discounts` names, and the promotion code if it does so by that; both can be redeemed."""
+    promotion = None
+    if name := each.get("promotion_code"):
+        promotion = w.of("promotion_code", name, f"{param}[promotion_code]")
+        reason = next(((why, code) for holds, why, code in _NOT_FOR if holds(w, promotion, use)), None)
+        if reason is not None:
+            raise invalid(f"This promotion code cannot be redeemed because {reason[0]}.",
+                          f"{param}[promotion_code]", reason[1])  # fmt: skip
+    name = promotion["promotion"]["coupon"] if promotion else each.get("coupon", "")
+    coupon = w.of("coupon", name, f"{param}[coupon]")
+    if not coupon["valid"] or (coupon["redeem_by"] or w.now) < w.now:
+        raise invalid("Coupon expired: " + coupon["id"], "coupon", "coupon_expired")
+    return coupon, promotion
+
+
+def redeem(w: Ledger, given: Any, use: Use, *, customer: str, sub: str | None = None) -> list[str]:
     """`discounts: [{coupon | promotion_code | discount}]` → new discount objects' ids."""
     ids: list[str] = []
-    for each in given or EMPTY:
+    for n, each in enumerate(given or EMPTY):
         if kept := each.get("discount"):
-            ids.append(w.of("discount", kept, "discounts[0][discount]")["id"])
+            ids.append(w.of("discount", kept, f"discounts[{n}][discount]")["id"])
             continue
-        promotion = None
-        if code := each.get("promotion_code"):
-            promotion = w.touch(w.of("promotion_code", code, "discounts[0][promotion_code]"))
-            _check_usable(w, promotion, customer)
-            promotion["times_redeemed"] += 1
-        coupon = w.touch(w.of("coupon", promotion["promotion"]["coupon"] if promotion else each.get("coupon", ""),
-                              "discounts[0][coupon]"))  # fmt: skip
-        if not coupon["valid"] or (coupon["redeem_by"] or w.now) < w.now:
-            raise invalid("Coupon expired: " + coupon["id"], "coupon", "coupon_expired")
-        coupon["times_redeemed"] += 1
-        ids.append(_discount(w, coupon, promotion, customer, sub, session)["id"])
+        coupon, promotion = chosen(w, each, use, f"discounts[{n}]")
+        if promotion is not None:
+            w.touch(promotion)["times_redeemed"] += 1
+            promotion["active"] = not _full(w, promotion, use)
+        w.touch(coupon)["times_redeemed"] += 1
+        if coupon["max_redemptions"] and coupon["times_redeemed"] >= coupon["max_redemptions"]:
+            lapse(w, coupon)
+        ids.append(_discount(w, coupon, promotion, customer, sub)["id"])
     return ids
 
 
-def _check_usable(w: Ledger, promotion: Obj, customer: str) -> None:
-    full = promotion["max_redemptions"] and promotion["times_redeemed"] >= promotion["max_redemptions"]
-    late = promotion["expires_at"] and promotion["expires_at"] <= w.now
-    other = promotion["customer"] and promotion["customer"] != customer
-    if not promotion["active"] or full or late or other:
-        raise StripeError(400, "This promotion code cannot be redeemed.", param="discounts[0][promotion_code]")
+def lapse(w: Ledger, coupon: Obj) -> None:
+    """No longer to be redeemed, and no code for it either."""
+    if not coupon.get("deleted"):
+        w.touch(coupon)["valid"] = False
+    for promotion in w.all("promotion_code"):
+        if promotion["promotion"]["coupon"] == coupon["id"] and promotion["active"]:
+            expire(w, promotion)
 
 
-def _discount(
-    w: Ledger, coupon: Obj, promotion: Obj | None, customer: str, sub: str | None, session: str | None
-) -> Obj:
+def expire(w: Ledger, promotion: Obj) -> None:
+    """active → not."""
+    w.touch(promotion)["active"] = False
+
+
+def _discount(w: Ledger, coupon: Obj, promotion: Obj | None, customer: str, sub: str | None) -> Obj:
     months = coupon["duration_in_months"] if coupon["duration"] == "repeating" else None
     end = w.now + int(months) * 2_629_746 if months else (w.now + 1 if coupon["duration"] == "once" else None)
     return w.put({
-        "id": w.new_id("di_"), "object": "discount", "checkout_session": session, "customer": customer,
+        "id": w.new_id("di_"), "object": "discount", "checkout_session": None, "customer": customer,
         "customer_account": None, "end": end, "invoice": None, "invoice_item": None,
         "promotion_code": promotion["id"] if promotion else None,
         "source": {"type": "coupon", "coupon": coupon["id"]}, "start": w.now, "subscription": sub,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from . import bills, collection, intents
+from . import bills, collection, discounts, intents
 from .errors import NOTHING, Obj
 from .ledger import Ledger
 from .periods import DAY, HOUR, period_end
@@ -23,7 +23,7 @@ class Rule(NamedTuple):
     """`act` is due at `when(…)`, if that is a time, while the object's status is one of `statuses`."""
 
     name: str
-    statuses: frozenset[str]
+    statuses: frozenset[str | None]
     when: Callable[[Ledger, Obj], int | None]
     act: Callable[[Ledger, Obj], None]
 
@@ -245,6 +245,17 @@ def _settles_at(w: Ledger, intent: Obj) -> int | None:
     return w.notes.get(intent["id"], NOTHING).get("settles_at")
 
 
+# -- coupons and promotion codes -------------------------------------------------------------------
+
+
+def _redeem_by(_w: Ledger, coupon: Obj) -> int | None:
+    return coupon["redeem_by"] if coupon["valid"] else None
+
+
+def _code_expires(_w: Ledger, promotion: Obj) -> int | None:
+    return promotion["expires_at"] if promotion["active"] else None
+
+
 # -- checkout sessions -----------------------------------------------------------------------------
 
 
@@ -263,7 +274,7 @@ def _trial_end(_w: Ledger, sub: Obj) -> int:
     return int(sub["trial_end"])
 
 
-def _one(status: str) -> frozenset[str]:
+def _one(status: str | None) -> frozenset[str | None]:
     return frozenset({status})
 
 
@@ -283,5 +294,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
         Rule("due date", _one("open"), _overdue_at, _fall_overdue),
     ),
     "payment_intent": (Rule("delayed payment is heard of", _one("processing"), _settles_at, intents.settle_delayed),),
+    "coupon": (Rule("coupon expires", _one(None), _redeem_by, discounts.lapse),),
+    "promotion_code": (Rule("promotion code expires", _one(None), _code_expires, discounts.expire),),
     "checkout.session": (Rule("session expires", _one("open"), _session_expires, expire_session),),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from . import bills, collection, payments
 from .cards import AUTHENTICATE, OK, PROCESSING
 from .catalog import create_product, metadata, recurring_of, require, same_currency
-from .discounts import redeem
+from .discounts import Use, redeem
 from .errors import EMPTY, NOTHING, Obj, StripeError, invalid
 from .ledger import Ledger, in_range, same
 from .lifecycle import earliest_end, warn_of_trial_end
@@ -97,7 +97,7 @@ def open_subscription(w: Ledger, customer: Obj, p: Obj, *, checkout: bool = Fals
     sub["currency"] = sub["items"]["data"][0]["price"]["currency"]
     if not customer.get("currency"):
         w.touch(customer)["currency"] = sub["currency"]
-    sub["discounts"] = redeem(w, discounts_given(p), customer=customer["id"], sub=sub["id"])
+    discount(w, sub, p)
     _add_invoice_items(w, sub, p, lines)
     invoice = collection.bill(w, sub, reason="subscription_create", lines=lines,
                               auto_advance=sub["collection_method"] == "send_invoice")  # fmt: skip
@@ -116,10 +116,13 @@ def _announce(w: Ledger, sub: Obj, mark: int) -> None:
     w.emit("customer.subscription.created", sub, at=mark)
 
 
-def discounts_given(p: Obj) -> list[Obj]:
-    """The discounts of a request, by the present parameter or the older ones."""
+def discount(w: Ledger, sub: Obj, p: Obj) -> None:
+    """Redeem what a request gives, by the present parameter or the older ones."""
     given: list[Obj] = list(p.get("discounts") or EMPTY)
-    return given + [{name: p[name]} for name in ("coupon", "promotion_code") if p.get(name)]
+    given += [{name: p[name]} for name in ("coupon", "promotion_code") if p.get(name)]
+    amount = sum(int(i["price"]["unit_amount"] or 0) * int(i.get("quantity", 0)) for i in sub["items"]["data"])
+    use = Use(sub["customer"], amount, sub["currency"])
+    sub["discounts"] = redeem(w, given, use, customer=sub["customer"], sub=sub["id"])
 
 
 def trial_end_given(w: Ledger, p: Obj, param: str = "{}") -> int | None:
