@@ -177,8 +177,10 @@ class Checkout:
         intent = _digest("checkout", user_id, buyer.checkout_serial, params)
         try:
             made = await self._stripe.post("checkout/sessions", wire.CheckoutSession, params, idempotency_key=intent)
-        except NoSuchObject as error:
-            if error.param != "customer" or second_try:
+        except StripeRefused as error:
+            if discount is not None and error.param is not None and "promotion_code" in error.param:
+                raise UnknownPromotionCode("this promotion code can't be used for this purchase") from error
+            if not isinstance(error, NoSuchObject) or error.param != "customer" or second_try:
                 raise
             await self._forget_customer(customer_id)
             return await self._create(user_id, key, plan, quantity, promotion_code, email, second_try=True)

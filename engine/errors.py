@@ -26,7 +26,7 @@ class UnknownPlan(InterlockError):
 
 
 class UnknownPromotionCode(InterlockError):
-    """Stripe knows no active promotion code of that name."""
+    """Stripe knows no active promotion code of that name, or does not take it for this customer and plan."""
 
 
 class AlreadySubscribed(InterlockError):
@@ -38,7 +38,11 @@ class NoCustomer(InterlockError):
 
 
 class StripeRefused(InterlockError):
-    """Stripe answered, and the answer was no."""
+    """Stripe answered, and the answer was no; `param` is the parameter that it names, where it names one."""
+
+    def __init__(self, words: str, param: str | None = None) -> None:
+        super().__init__(words)
+        self.param = param
 
 
 class StripeUnavailable(InterlockError):

@@ -27,10 +27,6 @@ API_VERSION: Final[str] = stripe.api_version or ""
 class NoSuchObject(StripeRefused):
     """Stripe has no object of an id; `param` names the parameter that held it, where it was not the path."""
 
-    def __init__(self, words: str, param: str | None = None) -> None:
-        super().__init__(words)
-        self.param = param
-
 
 class Unreadable(StripeUnavailable):
     """Stripe answered, and what it said is not of the promised shape."""
@@ -93,9 +89,11 @@ class StripeClient:
         except stripe.APIConnectionError as error:
             raise StripeUnavailable("Stripe could not be reached") from error
         except stripe.InvalidRequestError as error:
+            param = cast("str | None", error.param)
             if error.http_status == 404 or error.code == "resource_missing":
-                raise NoSuchObject("Stripe has no such object", cast("str | None", error.param)) from error
-            raise StripeRefused(f"Stripe refused: {error.user_message or error.code or 'invalid request'}") from error
+                raise NoSuchObject("Stripe has no such object", param) from error
+            words = error.user_message or error.code or "invalid request"
+            raise StripeRefused(f"Stripe refused: {words}", param) from error
         except (stripe.AuthenticationError, stripe.PermissionError) as error:
             raise StripeRefused("Stripe refused the API key") from error
         except stripe.RateLimitError as error:

@@ -178,6 +178,18 @@ async def test_promotion_codes_are_what_a_customer_types_or_an_id(tmp_path: Path
         assert len(await bench.objects("checkout/sessions")) == 2
 
 
+async def test_a_promotion_code_that_stripe_does_not_take_here(tmp_path: Path) -> None:
+    """Active, and not for this purchase: 422 as for an unknown one, and without it the way is free."""
+    async with Bench(tmp_path) as bench:
+        coupon = await bench.ask("POST", "coupons", percent_off=50, duration="once")
+        promo = {"promotion[type]": "coupon", "promotion[coupon]": coupon["id"]}
+        dear = {"restrictions[minimum_amount]": 10**6, "restrictions[minimum_amount_currency]": "usd"}
+        await bench.ask("POST", "promotion_codes", code="DEAR", **promo, **dear)
+        with pytest.raises(UnknownPromotionCode):
+            await bench.engine.checkout("u_1", plan="pro", promotion_code="DEAR")
+        assert (await bench.engine.checkout("u_1", plan="pro")).url
+
+
 async def test_the_portal_opens_for_its_customer_only(tmp_path: Path) -> None:
     """No customer yet: 409.  With one: its portal, also before the first subscription and after the last."""
     async with Bench(tmp_path) as bench:
