@@ -16,7 +16,7 @@ How it is built
 What is there
     - Objects in the shape of 2026-10-28.endive; a webhook endpoint, or a request's `Stripe-Version`, of
       a version before 2025-03-31.basil gets the older shape (period on the subscription,
-      `invoice.subscription`, `discount.coupon`).
+      `invoice.subscription`, `invoice.payment_intent`, `invoice.charge`, `discount.coupon`).
     - Form-encoded requests, pages, `expand[]`, idempotency keys (kept a day), error objects,
       `Request-Id`, `Date` by the sandbox's clock. Any key `sk_test_…` or `rk_test_…`.
     - Customers, products, prices, coupons, promotion codes, payment methods, the test cards and test bank

@@ -159,7 +159,7 @@ class Ledger:
             return None
         key = (str(obj["object"]), str(obj["id"]))
         before = self._before.get(key)
-        data: Obj = {"object": rendered(obj, API_VERSION)}
+        data: Obj = {"object": rendered(obj, API_VERSION, self)}
         if type.endswith(".updated"):
             if before is None:
                 return None
@@ -191,10 +191,10 @@ class Ledger:
             if each.get("api_version") and is_legacy(str(each["api_version"]))
         }
         for version in sorted(versions):
-            shape = rendered(obj, version)
+            shape = rendered(obj, version, self)
             data: Obj = {"object": shape}
             if "previous_attributes" in event["data"] and before is not None:
-                data["previous_attributes"] = difference(rendered(before, version), shape)
+                data["previous_attributes"] = difference(rendered(before, version, self), shape)
             self.note(event["id"]).setdefault("versions", {})[version] = data
 
     # -- the operation -----------------------------------------------------------------------------

@@ -2,20 +2,30 @@
 
 Objects are stored in the current shape. A webhook endpoint, or a request's `Stripe-Version`, may ask
 for a version before 2025-03-31.basil: there the period is on the subscription, an invoice names its
-subscription directly, and discounts carry their coupon.
+subscription, its payment intent and its charge directly, its lines have their prices whole, and discounts their coupon.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from .errors import NOTHING, Obj, invalid
 
 API_VERSION = "2026-10-28.endive"
 BASIL = "2025-03-31"
 EXPAND_DEPTH = 4
+
+
+class Store(Protocol):
+    """Where the other things are: an old shape has in one what the current one has in several."""
+
+    notes: dict[str, Obj]
+
+    def find(self, kind: str, id: str | None) -> Obj | None:  # noqa: A002
+        """The thing, or None."""
+        ...
 
 
 def is_legacy(version: str) -> bool:
@@ -42,7 +52,7 @@ def difference(before: Obj, after: Obj) -> Obj:
 # -- versions --------------------------------------------------------------------------------------
 
 
-def rendered(value: Any, version: str) -> Any:
+def rendered(value: Any, version: str, store: Store) -> Any:
     """A deep copy in the shape of `version`."""
     legacy = is_legacy(version)
 
@@ -53,13 +63,13 @@ def rendered(value: Any, version: str) -> Any:
             return node
         out: Obj = {key: walk(each) for key, each in cast("Obj", node).items()}
         if legacy and (convert := LEGACY.get(str(out.get("object")))):
-            convert(out)
+            convert(out, store)
         return out
 
     return walk(value)
 
 
-def _legacy_subscription(sub: Obj) -> None:
+def _legacy_subscription(sub: Obj, store: Store) -> None:
     ends = [item.get("current_period_end") for item in sub["items"]["data"]]
     starts = [item.get("current_period_start") for item in sub["items"]["data"]]
     for item in sub["items"]["data"]:
@@ -70,7 +80,7 @@ def _legacy_subscription(sub: Obj) -> None:
     sub["current_period_start"] = min((start for start in starts if start), default=None)
     sub["plan"] = sub["items"]["data"][0]["plan"] if len(sub["items"]["data"]) == 1 else None
     sub["quantity"] = sub["items"]["data"][0].get("quantity") if sub["plan"] else None
-    sub["discount"] = (sub.get("discounts") or [None])[0]
+    sub["discount"] = _legacy_first(sub, store)
     for gone in ("billing_mode", "billing_schedules", "status_details", "managed_payments"):
         sub.pop(gone, None)
 
@@ -86,23 +96,36 @@ def _legacy_plan(price: Obj) -> Obj:
     }  # fmt: skip
 
 
-def _legacy_invoice(invoice: Obj) -> None:
+def _legacy_invoice(invoice: Obj, store: Store) -> None:
     details = (invoice.pop("parent", None) or NOTHING).get("subscription_details") or NOTHING
     invoice["subscription"] = details.get("subscription")
     invoice["subscription_details"] = {"metadata": details.get("metadata")} if details else None
     invoice["paid"] = invoice["status"] == "paid"
     invoice["paid_out_of_band"] = invoice["amount_paid_off_stripe"] > 0
     invoice["tax"] = None
-    invoice["discount"] = (invoice.get("discounts") or [None])[0]
-    invoice["quote"] = invoice["charge"] = None
-    payments: Any = (invoice.pop("payments", None) or NOTHING).get("data")
-    invoice["payment_intent"] = payments[0]["payment"]["payment_intent"] if payments else None
+    invoice["discount"] = _legacy_first(invoice, store)
+    invoice["quote"] = None
+    intent = _latest_intent(invoice, store) or NOTHING
+    invoice["payment_intent"], invoice["charge"] = intent.get("id"), intent.get("latest_charge")
     for gone in ("status_details", "confirmation_secret", "amount_overpaid", "total_taxes",
                  "amount_paid_off_stripe"):  # fmt: skip
         invoice.pop(gone, None)
 
 
-def _legacy_line(line: Obj) -> None:
+def _latest_intent(invoice: Obj, store: Store) -> Obj | None:
+    payments: list[str] = store.notes.get(invoice["id"], NOTHING).get("payments") or [""]
+    payment = store.find("invoice_payment", payments[-1])
+    return store.find("payment_intent", payment["payment"]["payment_intent"]) if payment else None
+
+
+def _legacy_first(owner: Obj, store: Store) -> Obj | None:
+    """The one `discount` that an old shape has, whole."""
+    ids: list[str] = owner.get("discounts") or []
+    found = store.find("discount", ids[0]) if ids else None
+    return rendered(found, "", store) if found else None
+
+
+def _legacy_line(line: Obj, store: Store) -> None:
     parent = line.pop("parent", None) or NOTHING
     details = parent.get(parent.get("type", "")) or NOTHING
     line["type"] = "subscription" if parent.get("type") == "subscription_item_details" else "invoiceitem"
@@ -110,18 +133,23 @@ def _legacy_line(line: Obj) -> None:
     line["subscription"] = details.get("subscription")
     line["subscription_item"] = details.get("subscription_item")
     pricing = (line.pop("pricing", None) or NOTHING).get("price_details") or NOTHING
-    line["price"] = pricing.get("price")
+    price = line["price"] = copy.deepcopy(store.find("price", pricing.get("price")))
+    line["plan"] = _legacy_plan(price) if price and price["recurring"] else None
 
 
-def _legacy_discount(discount: Obj) -> None:
-    discount["coupon"] = discount.pop("source")["coupon"]
+def _legacy_discount(discount: Obj, store: Store) -> None:
+    discount["coupon"] = _coupon(discount.pop("source"), store)
 
 
-def _legacy_promotion_code(code: Obj) -> None:
-    code["coupon"] = code.pop("promotion")["coupon"]
+def _legacy_promotion_code(code: Obj, store: Store) -> None:
+    code["coupon"] = _coupon(code.pop("promotion"), store)
 
 
-LEGACY: dict[str, Callable[[Obj], None]] = {
+def _coupon(owner: Obj, store: Store) -> Any:
+    return copy.deepcopy(store.find("coupon", owner["coupon"])) or owner["coupon"]
+
+
+LEGACY: dict[str, Callable[[Obj, Store], None]] = {
     "subscription": _legacy_subscription,
     "invoice": _legacy_invoice,
     "line_item": _legacy_line,

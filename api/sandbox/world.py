@@ -19,14 +19,14 @@ from typing import Any, NamedTuple
 
 from . import hooks
 from .bills import payments_of
-from .errors import EMPTY, NOTHING, Obj, StripeError, invalid, reused_key, unknown_route
+from .errors import EMPTY, NOTHING, Obj, StripeError, reused_key, unknown_route
 from .ledger import Ledger
 from .lifecycle import RULES, Due, next_due
 from .outbox import Outbox
 from .params import check, fit
 from .periods import DAY
 from .routes import find_route
-from .shapes import API_VERSION, expanded, rendered
+from .shapes import API_VERSION, expanded, is_legacy, rendered
 
 __all__ = ["Answer", "World"]
 
@@ -39,6 +39,7 @@ EXPANDABLE_LATER: dict[tuple[str, str], str] = {
     ("customer", "subscriptions"): "subscriptions", ("invoice", "confirmation_secret"): "secret",
     ("customer", "sources"): "sources",
 }  # fmt: skip
+SINCE_BASIL = frozenset({("invoice", "payments"), ("invoice", "confirmation_secret")})
 
 
 class Answer(NamedTuple):
@@ -122,11 +123,18 @@ class World(Ledger):
 
     def presented(self, body: Obj, expand: list[str], version: str) -> Obj:
         """The answer's body: a copy, expanded, in the version asked for."""
-        shown = copy.deepcopy(body)
-        if not isinstance(expand, list):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise invalid("Invalid array", "expand")
-        expanded(shown, expand, self.find, self._includes)
-        return rendered(shown, version)
+
+        def look(kind: str, id_: str) -> Obj | None:
+            found = self.find(kind, id_)
+            return rendered(found, version, self) if found else None
+
+        def included(key: tuple[str, str]) -> Callable[[Obj], Any]:
+            return lambda owner: rendered(self._includes[key](owner), version, self)
+
+        shown = rendered(body, version, self)
+        gone = SINCE_BASIL if is_legacy(version) else frozenset[tuple[str, str]]()
+        expanded(shown, expand, look, {key: included(key) for key in self._includes.keys() - gone})
+        return shown
 
     # -- operations --------------------------------------------------------------------------------
 

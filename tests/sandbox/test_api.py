@@ -11,7 +11,6 @@ from api.sandbox import World, hooks, paying, portal
 from api.sandbox.cards import CARDS, TOKENS
 from api.sandbox.errors import StripeError
 from api.sandbox.params import decode
-from tests.counts import validated
 from tests.sandbox.bench import DAY, HOUR, MADE, NOW, PAID, Bench, S
 from tests.sandbox.schemas import check
 
@@ -207,7 +206,6 @@ def test_pre_basil_shape() -> None:
         assert body is not None
         assert body["api_version"] == "2023-10-16"
         shown, previous = body["data"]["object"], body["data"].get("previous_attributes", {})
-        validated["event bodies in a pre-basil shape"] += 1
         if shown["object"] == "subscription":
             assert shown["current_period_end"] > shown["current_period_start"] >= NOW
             assert "current_period_end" not in shown["items"]["data"][0]
@@ -216,8 +214,41 @@ def test_pre_basil_shape() -> None:
         if shown["object"] == "invoice":
             assert shown["subscription"] == sub["id"]
             assert shown["paid"] == (shown["status"] == "paid")
+            if shown["paid"]:
+                assert (shown["payment_intent"][:3], shown["charge"][:3]) == ("pi_", "ch_")
     answer = bench.world.request("GET", f"/v1/subscriptions/{sub['id']}", version="2023-10-16")
     assert answer.body["current_period_end"]
+
+
+def test_pre_basil_answers(bench: Bench) -> None:
+    """An old request's invoice names its intent and charge, can be asked for them, and its lines have their prices."""
+    bench.post("coupons", {"id": "ten", "percent_off": 10})
+    code = bench.post("promotion_codes", {"promotion": {"type": "coupon", "coupon": "ten"}})
+    sub = bench.subscribe(discounts=[{"promotion_code": code["id"]}])
+
+    def old(path: str, *expand: str, status: int = 200) -> Obj:
+        answer = bench.world.request("GET", f"/v1/{path}", {"expand": list(expand)}, version="2024-06-20")
+        assert answer.status == status, answer.body
+        return answer.body
+
+    invoice = old(f"invoices/{sub['latest_invoice']}")
+    intent = bench.get(f"payment_intents/{invoice['payment_intent']}")
+    assert (intent["amount"], invoice["charge"]) == (1800, intent["latest_charge"])
+    line = invoice["lines"]["data"][0]
+    assert (line["price"]["object"], line["price"]["id"]) == ("price", bench.price["id"])
+    assert (line["plan"]["object"], line["plan"]["id"]) == ("plan", bench.price["id"])
+    assert (invoice["discount"]["object"], invoice["discount"]["coupon"]["id"]) == ("discount", "ten")
+    whole = old(f"invoices/{invoice['id']}", "payment_intent.payment_method", "charge", "discounts", "subscription")
+    assert (whole["payment_intent"]["id"], whole["charge"]["status"]) == (intent["id"], "succeeded")
+    assert whole["payment_intent"]["payment_method"]["object"] == "payment_method"
+    assert whole["discounts"][0]["coupon"]["percent_off"] == 10
+    assert whole["subscription"]["current_period_end"]
+    through = old(f"subscriptions/{sub['id']}", "latest_invoice.payment_intent")["latest_invoice"]
+    assert (through["subscription"], through["payment_intent"]["status"]) == (sub["id"], "succeeded")
+    listed = old("invoices", "data.charge")["data"]
+    assert [each["charge"]["id"] for each in listed] == [invoice["charge"]]
+    assert old(f"promotion_codes/{code['id']}")["coupon"]["object"] == "coupon"
+    old(f"invoices/{invoice['id']}", "payments", status=400)
 
 
 # -- cards -----------------------------------------------------------------------------------------
