@@ -45,7 +45,10 @@ READERS: Final = 4
 MOST_WAITING: Final = 10_000
 """Units of work that may wait; beyond it a caller is told to come back."""
 JOB_SECONDS: Final = 8.0
-"""How long a unit of work may take with all its restarts."""
+"""How long a unit of work may take, from when it is asked for: it waits, and is done with all its restarts."""
+LEAST_SECONDS: Final = 3.0
+"""With less than this left none is begun.  Where much waits, the first in the queue are those with the least time left;
+begun with none, each would be cut off on its way, and take its connection with it."""
 _TRIES: Final = 12
 _AWAY_SECONDS: Final = 0.5
 
@@ -59,6 +62,7 @@ _START_ANEW: Final = (
 class _Job(NamedTuple, Generic[T]):
     run: Callable[[Link], Awaitable[T]]
     done: asyncio.Future[T]
+    deadline: float
 
 
 def _turn_of(about: str) -> int:
@@ -87,9 +91,10 @@ class _Lane:
 
     async def do(self, run: Callable[[Link], Awaitable[T]]) -> T:
         loop = asyncio.get_running_loop()
-        if loop.time() < self._away_until:
+        now = loop.time()
+        if now < self._away_until:
             raise StoreUnavailable("the database can't be reached")
-        job = _Job(run, loop.create_future())
+        job = _Job(run, loop.create_future(), now + JOB_SECONDS)
         try:
             self._jobs.put_nowait(job)
         except asyncio.QueueFull:
@@ -102,17 +107,21 @@ class _Lane:
         await asyncio.gather(*self._tasks)
 
     async def _drain(self) -> None:
+        loop = asyncio.get_running_loop()
         link: Link | None = None
         while (job := await self._jobs.get()) is not None:
+            if loop.time() > job.deadline - LEAST_SECONDS:
+                _fail(job, TimeoutError())
+                continue
             try:
-                async with asyncio.timeout(JOB_SECONDS):
-                    if link is None or link.raw.is_closed():  # the server went away while there was nothing to do
+                async with asyncio.timeout_at(job.deadline):
+                    if link is None or link.raw.is_closed():  # the server went away, or was too slow for the last one
                         link = await self._connect()
                     result = await job.run(link)
             except Exception as error:
                 _fail(job, error)
-                if link is not None and not await link.usable():
-                    link = None
+                if link is not None and isinstance(error, TimeoutError):
+                    link.give_up()
             else:
                 if not job.done.done():
                     job.done.set_result(result)
@@ -124,7 +133,7 @@ class _Lane:
         try:
             return await self._connector.connect()
         except Exception as error:
-            log.warning("the database can't be reached: %s", error)
+            log.warning("the database can't be reached: %s", str(error) or type(error).__name__)
             self._away_until = asyncio.get_running_loop().time() + _AWAY_SECONDS
             ends = 0
             while not self._jobs.empty():

@@ -115,11 +115,9 @@ class Link:
         except Exception:
             self.raw.terminate()
 
-    async def usable(self) -> bool:
-        """Whether the next unit of work may have it: open, in no transaction, on a server that takes writes."""
-        if not self.raw.is_closed():
-            await self.roll_back()
-        return not self.raw.is_closed()
+    def give_up(self) -> None:
+        """Drop it: what did not answer in time is still awaited on it, and the next statement would wait for that."""
+        self.raw.terminate()
 
     async def close(self) -> None:
         """Say goodbye, but not for long."""

@@ -133,6 +133,30 @@ async def test_a_server_that_is_gone_is_told_at_once(server: Server, postgres: D
         await store.write(lambda: many(("memo_put", ("c", "x"))))
 
 
+async def test_what_waits_behind_a_locked_table_is_refused_in_time(
+    postgres: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The time of a unit runs while it waits: all are refused in one unit's time, and none is stored afterwards."""
+    monkeypatch.setattr("engine.store.postgres.JOB_SECONDS", 2.0)
+    monkeypatch.setattr("engine.store.postgres.LEAST_SECONDS", 1.0)
+    async with postgres.open() as store:
+        await store.write(lambda: many(("memo_put", ("before", "x"))))
+        connection = await connect(postgres.url)
+        try:
+            async with connection.transaction():
+                await connection.execute("LOCK TABLE memo IN ACCESS EXCLUSIVE MODE")
+                begun = time.monotonic()
+                writes = (store.write(lambda n=n: many(("memo_put", (f"n{n}", "x")))) for n in range(60))
+                reads = (store.read(lambda: many(("memo_get", ("before",)))) for _ in range(30))
+                results = await asyncio.gather(*writes, *reads, return_exceptions=True)
+                assert {type(result) for result in results} == {StoreUnavailable}
+                assert time.monotonic() - begun < 3
+        finally:
+            await connection.close()
+        await store.write(lambda: many(("memo_put", ("after", "x"))))
+    assert await postgres.look("SELECT name FROM memo ORDER BY name") == [("after",), ("before",)]
+
+
 async def test_what_changes_on_one_node_is_heard_on_the_others(postgres: Database) -> None:
     """Streams live on any node: each hears whose state changed elsewhere, and nothing of its own words."""
     heard: dict[str, list[list[str] | None]] = {"here": [], "there": []}

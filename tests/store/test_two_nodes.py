@@ -11,6 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from engine.store.postgres import JOB_SECONDS
+from engine.store.postgres_link import CONNECT_SECONDS
 from tests.store.conftest import Database
 from tests.store.life import lives_of
 from tests.store.nodes import Node, bearer, holds_each_once, next_data, settled, stores_the_truth, stripe_of
@@ -115,3 +117,38 @@ async def test_a_node_answers_503_while_the_database_is_away_and_recovers(tmp_pa
             finally:
                 node.kill()
             assert await postgres.look("SELECT count(*) FROM event") == [(len(bodies),)]
+
+
+async def test_a_database_that_stands_still_keeps_nobody_waiting(tmp_path: Path) -> None:
+    """It takes connections and answers nothing: 100 webhooks and 50 reads get 503 in ten seconds; then all goes on."""
+    lives = lives_of(100)
+    bodies = [body_of(life.told[0]) for life in lives]
+    with temporary_server() as own:
+        async with stripe_of(lives) as stripe_url, httpx.AsyncClient(timeout=60, trust_env=False) as client:
+            node = Node(tmp_path / "a", own.url(), stripe_url)
+
+            async def read(user: str | None) -> int:
+                return (await client.get(f"{node.url}/subscription", headers=bearer(user or ""))).status_code
+
+            async def crowd() -> tuple[set[str | None], set[int], float]:
+                begun = time.monotonic()
+                outcomes = asyncio.gather(*(node.deliver(body) for body in bodies))
+                statuses = await asyncio.gather(*(read(life.sub.user) for life in lives[:50]))
+                return {*await outcomes}, {*statuses}, time.monotonic() - begun
+
+            try:
+                await node.ready(client)
+                assert None not in await asyncio.gather(*(node.deliver(body) for body in bodies[:50]))
+                with own.frozen():
+                    for most in (JOB_SECONDS + 2, CONNECT_SECONDS + 2):  # the second finds no connection left
+                        outcomes, statuses, seconds = await crowd()
+                        assert (outcomes, statuses) == ({None}, {503})
+                        assert seconds < most
+                    assert all('"status":503' in refusal for refusal in node.refusals)
+                await node.ready(client)
+                outcomes, statuses, _ = await crowd()
+                assert (None not in outcomes, statuses) == (True, {200})
+                await settled(Database("postgresql", own.url()), 20)
+                await holds_each_once(Database("postgresql", own.url()), len(bodies))
+            finally:
+                node.kill()

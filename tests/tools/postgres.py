@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import asyncpg  # pyright: ignore[reportMissingTypeStubs]
+import psutil
 
 connect: Final[Any] = asyncpg.connect  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 _numbers: Final = itertools.count(1)
@@ -49,6 +50,22 @@ class Server:
     def stop(self, how: str) -> None:
         """Stop it: `fast` ends every connection, `immediate` is as good as pulling the plug of its processes."""
         self._control("-w", "-m", how, "stop")
+
+    @contextlib.contextmanager
+    def frozen(self) -> Generator[None]:
+        """Stop its processes for the length of the block (SIGSTOP): it still takes connections, and answers nothing."""
+        main = psutil.Process(int((self.folder / "postmaster.pid").read_text("utf-8").split()[0]))
+        family = [main]
+        try:
+            main.suspend()  # first, so that it makes no more of them
+            family += main.children()
+            for process in family[1:]:
+                process.suspend()
+            yield
+        finally:
+            for process in reversed(family):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.resume()
 
     def url(self, database: str = "postgres", **options: str) -> str:
         """Return the address of a database."""
