@@ -28,6 +28,7 @@ APPLICATION: Final = "interlock"
 CONNECT_SECONDS: Final = 3.0
 _START_SECONDS: Final = 5.0
 _END_SECONDS: Final = 2.0
+_ALONE_SECONDS: Final = 5.0
 _LIMITS: Final = {
     "statement_timeout": "5000",
     "lock_timeout": "4000",  # longer than deadlock_timeout, which finds a circle after a second
@@ -128,10 +129,11 @@ class Link:
 
     async def try_alone(self, name: str, rest: float) -> bool:
         """Take the session's lock of that name, unless somebody has it, or had it within `rest` seconds."""
-        if not await self.raw.fetchval("SELECT pg_try_advisory_lock(hashtextextended($1, 1))", name):
-            return False
-        recent = "SELECT extract(epoch FROM clock_timestamp()) - value::float8 < $2 FROM memo WHERE name = $1"
-        return not await self.raw.fetchval(recent, f"alone:{name}", rest)
+        async with asyncio.timeout(_ALONE_SECONDS):
+            if not await self.raw.fetchval("SELECT pg_try_advisory_lock(hashtextextended($1, 1))", name):
+                return False
+            recent = "SELECT extract(epoch FROM clock_timestamp()) - value::float8 < $2 FROM memo WHERE name = $1"
+            return not await self.raw.fetchval(recent, f"alone:{name}", rest)
 
     async def rest_from(self, name: str) -> None:
         """Note that what was done alone is done."""
@@ -139,6 +141,7 @@ class Link:
             "INSERT INTO memo (name, value) VALUES ($1, extract(epoch FROM clock_timestamp())::text) "
             "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
             f"alone:{name}",
+            timeout=_ALONE_SECONDS,
         )
 
 

@@ -79,7 +79,8 @@ class News:
 
     async def _converse(self, link: Link, missed: bool) -> None:
         link.raw.add_termination_listener(self._lost)
-        await link.raw.add_listener(CHANNEL, self._heard)
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            await link.raw.add_listener(CHANNEL, self._heard)
         if missed:
             self._on_news(None)
             await self._tell(link, [_EVERYBODY])

@@ -157,6 +157,25 @@ async def test_what_waits_behind_a_locked_table_is_refused_in_time(
     assert await postgres.look("SELECT name FROM memo ORDER BY name") == [("after",), ("before",)]
 
 
+async def test_what_is_done_alone_is_not_kept_by_a_database_that_stands_still(
+    server: Server, postgres: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sweep during which the database freezes ends with an error, so that there is a next one."""
+    monkeypatch.setattr("engine.store.postgres_link._ALONE_SECONDS", 0.5)
+    async with postgres.open() as store:
+        with contextlib.ExitStack() as meanwhile:
+
+            async def sweep() -> None:
+                async with asyncio.timeout(20), store.alone("sweep", 60) as mine:
+                    assert mine
+                    meanwhile.enter_context(server.frozen())
+
+            with pytest.raises(StoreUnavailable):
+                await sweep()
+        async with store.alone("sweep", 60) as mine:
+            assert mine
+
+
 async def test_what_changes_on_one_node_is_heard_on_the_others(postgres: Database) -> None:
     """Streams live on any node: each hears whose state changed elsewhere, and nothing of its own words."""
     heard: dict[str, list[list[str] | None]] = {"here": [], "there": []}
