@@ -283,7 +283,7 @@ def test_markdown_has_every_row() -> None:
 class Outline(HTMLParser):
     """Collects what the page's test asks about, and whether each tag is closed."""
 
-    VOID = frozenset({"meta", "br", "wbr"})
+    VOID = frozenset({"meta", "br", "wbr", "link"})
 
     def __init__(self) -> None:
         super().__init__()
@@ -330,11 +330,14 @@ def test_page_has_every_row_state_and_guard() -> None:
 
 
 def test_page_needs_nothing_else() -> None:
-    """No script and nothing fetched; the links to the files are relative, for any mount prefix."""
+    """No script and nothing fetched, its icon least; the links to the files are relative, for any mount prefix."""
     parsed = outline()
-    assert not parsed.tags & {"script", "link", "img", "iframe", "object"}
-    files = [link for link in parsed.links if not link.startswith("#")]
+    assert not parsed.tags & {"script", "img", "iframe", "object"}
+    icon, *files = [link for link in parsed.links if not link.startswith("#")]
+    assert icon == diagram.ICON
+    assert icon.startswith("data:image/svg+xml,")
     assert files == [f"diagrams/subscription.{ending}" for ending in ("svg", "mmd", "dot")]
+    assert diagram.page().count("<link") == 1
 
 
 def test_row_of_the_page_lights_its_arrow() -> None:

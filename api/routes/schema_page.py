@@ -6,6 +6,7 @@ Litestar's own pages load their programs from a CDN.
 from __future__ import annotations
 
 import json
+import re
 from html import escape
 from typing import Any, Final
 
@@ -13,6 +14,8 @@ from litestar import Request
 from litestar.enums import MediaType
 from litestar.openapi.plugins import OpenAPIRenderPlugin
 from litestar.serialization import encode_json
+
+from engine import diagram
 
 _METHODS: Final = ("get", "post", "put", "patch", "delete")
 _STYLE: Final = """
@@ -84,10 +87,16 @@ def _page(document: dict[str, Any], link: str) -> str:
     )
     return (
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
-        f"<title>{title}</title><style>{_STYLE}</style><h1>{title}</h1><p>{escape(info.get('description', ''))}</p>"
+        f"<title>{title}</title><link rel=icon href='{diagram.ICON}'><style>{_STYLE}</style>"
+        f"<h1>{title}</h1><p>{words(info.get('description', ''))}</p>"
         f"<p><a href='{link}'>The OpenAPI {escape(document['openapi'])} document</a></p>"
         f"{sections}<h2>Shapes</h2>{shapes}</html>"
     )
+
+
+def words(text: str) -> str:
+    """Escape text of the document; what it has between backticks becomes code."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def _section(tag: str, about: str, document: dict[str, Any]) -> str:
@@ -97,13 +106,13 @@ def _section(tag: str, about: str, document: dict[str, Any]) -> str:
         for method in _METHODS
         if method in item and tag in item[method].get("tags", ())
     )
-    return f"<h2>{escape(tag)}</h2><p>{escape(about)}</p>{operations}"
+    return f"<h2>{escape(tag)}</h2><p>{words(about)}</p>{operations}"
 
 
 def _operation(method: str, path: str, operation: dict[str, Any]) -> str:
     who = ", ".join(name for needed in operation.get("security", ()) for name in needed) or "anyone"
     parameters = "".join(
-        f"<tr><td><code>{escape(p['name'])}</code><td>{escape(p['in'])}<td>{escape(p.get('description', ''))}"
+        f"<tr><td><code>{escape(p['name'])}</code><td>{escape(p['in'])}<td>{words(p.get('description', ''))}"
         for p in operation.get("parameters", ())
     )
     takes = "".join(
@@ -113,8 +122,8 @@ def _operation(method: str, path: str, operation: dict[str, Any]) -> str:
     gives = "".join(_answer(status, answer) for status, answer in operation["responses"].items())
     return (
         f"<details><summary><b>{method.upper()}</b> <code>{escape(path)}</code>"
-        f"<span>{escape(operation.get('summary', ''))}</span></summary>"
-        f"<p>{escape(operation.get('description', ''))}</p><p>For: <code>{escape(who)}</code></p>"
+        f"<span>{words(operation.get('summary', ''))}</span></summary>"
+        f"<p>{words(operation.get('description', ''))}</p><p>For: <code>{escape(who)}</code></p>"
         f"{f'<table>{parameters}</table>' if parameters else ''}{takes}{gives}</details>"
     )
 
@@ -125,7 +134,7 @@ def _answer(status: str, answer: dict[str, Any]) -> str:
         shown = [example["value"] for example in content.get("examples", {}).values() if "value" in example]
         shown = shown or [content.get("schema", {})]
         body += f"<p><code>{escape(media_type)}</code></p>{''.join(_json(value) for value in shown)}"
-    summary = f"<summary><code>{escape(status)}</code> {escape(answer.get('description', ''))}</summary>"
+    summary = f"<summary><code>{escape(status)}</code> {words(answer.get('description', ''))}</summary>"
     return f"<details>{summary}{body}</details>"
 
 

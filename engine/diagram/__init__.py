@@ -25,11 +25,11 @@ from engine.diagram.reading import (
     guard_names,
     standing,
 )
-from engine.diagram.webpage import page
+from engine.diagram.webpage import ICON, page
 from engine.states import ENDED, LIVING, State
 from engine.table import TRANSITIONS, Transition
 
-__all__ = ["check", "dot", "markdown", "mermaid", "page", "svg", "write"]
+__all__ = ["ICON", "check", "dot", "markdown", "mermaid", "page", "svg", "write"]
 
 _FILL: Final = {
     Standing.GRANTED: ("#dafbe1", "#1a7f37"),

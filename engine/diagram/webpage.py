@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator
 from html import escape
 from pathlib import Path
 from string import Template
+from typing import Final
+from urllib.parse import quote
 
 from engine.diagram.drawing import svg
 from engine.diagram.reading import (
@@ -25,11 +27,20 @@ from engine.diagram.reading import (
 from engine.states import LIVING, State
 from engine.table import TRANSITIONS, Transition
 
+_SIGNAL: Final = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect x="9" y="2" width="14" height="28" rx="7"'
+    ' fill="#14201b" stroke="#7d8a84"/><circle cx="16" cy="9" r="4" fill="#4a5751"/>'
+    '<circle cx="16" cy="16" r="4" fill="#4a5751"/><circle cx="16" cy="23" r="4" fill="#2fd69a"/></svg>'
+)
+ICON: Final = f"data:image/svg+xml,{quote(_SIGNAL, safe='')}"
+"""A page's icon within the page; a browser would else ask the service for a file that it has not."""
+
 
 def page() -> str:
     """Return the HTML of GET /diagrams; its links are relative, so that it works under any prefix."""
     template = Template(Path(__file__).with_name("webpage.html").read_text("utf-8"))
     return template.substitute(
+        icon=ICON,
         svg=svg(),
         highlights=_highlights(),
         counts=f"{len(State)} states, {len(ARROWS)} arrows and {len(RULES)} rules",

@@ -11,7 +11,8 @@ from jsonschema import Draft202012Validator
 
 from api.app import ROUTES
 from api.problems import HANDLERS
-from engine import errors
+from api.routes.schema_page import words
+from engine import diagram, errors
 from tests.conftest import Service, subscription_event
 
 
@@ -94,12 +95,27 @@ def test_its_page_needs_nothing_else(service: Service, document: dict[str, Any])
         assert answer.status_code == 200
         assert answer.headers["content-type"].startswith("text/html")
         assert f"href='{link}'" in answer.text
-        assert not re.search(r"<script|<link|<img|@import|url\(|https?://", answer.text.replace("https://checkout", "")
+        text = answer.text.replace(f"<link rel=icon href='{diagram.ICON}'>", "", 1)
+        assert len(text) < len(answer.text), "a page that names no icon makes the browser ask for one"
+        assert not re.search(r"<script|<link|<img|@import|url\(|https?://", text.replace("https://checkout", "")
                              .replace("https://billing", ""))  # fmt: skip
         for _, route, _ in operations(document):
             assert route in answer.text
         assert "default-src 'none'" in answer.headers["content-security-policy"]
         assert "'unsafe-inline'" not in answer.headers["content-security-policy"]
+
+
+def test_its_page_reads_well(service: Service) -> None:
+    """Names that the document marks as code are shown as code: no backtick is left but in the JSON itself."""
+    text = re.sub(r"<pre>.*?</pre>", "", service.get("/schema").text, flags=re.DOTALL)
+    assert "errors are <code>application/problem+json</code>." in text
+    assert "`" not in text
+
+
+def test_words_are_escaped_before_they_are_marked() -> None:
+    """What stands between backticks is code, whatever it is: never a tag; a backtick alone stays one."""
+    assert words("`a<b>` & `c`") == "<code>a&lt;b&gt;</code> &amp; <code>c</code>"
+    assert words("5` <i>") == "5` &lt;i&gt;"
 
 
 def test_it_holds_under_any_prefix(document: dict[str, Any]) -> None:

@@ -264,6 +264,22 @@ def test_only_listed_files_are_served(sandbox: Sandbox, tab: OpenTab) -> None:
     assert f"connect-src 'self' {sandbox.stripe_url};" in policy
 
 
+@pytest.mark.parametrize("path", ["diagrams", "schema"])
+def test_the_pages_for_developers_ask_for_nothing_more(tab: OpenTab, sandbox: Sandbox, path: str) -> None:
+    """Nothing is asked for but the page, no icon either, and the icon that it brings is a picture its policy allows."""
+    one = tab()
+    asked: list[str] = []
+    one.page.on("request", lambda request: asked.append(request.url))
+    one.page.goto(f"{sandbox.url}/{path}", wait_until="networkidle")
+    assert [url for url in asked if not url.startswith("data:")] == [f"{sandbox.url}/{path}"]
+    width = one.page.evaluate(
+        "(async () => { const icon = new Image(); icon.src = document.querySelector('link[rel=icon]').href; "
+        "await icon.decode(); return icon.width; })()"
+    )
+    assert width > 0
+    one.shot(path)
+
+
 @pytest.mark.parametrize("path", [path for folder in PAGES for path in sorted(folder.iterdir())], ids=lambda p: p.name)
 def test_a_file_stays_small_and_safe(path: Path) -> None:
     """No file grows beyond reading, writes data as HTML, carries inline script or style, or names another host."""
