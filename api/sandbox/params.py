@@ -122,6 +122,12 @@ def accepted(endpoint: str) -> dict[str, Any]:
 
 
 @functools.cache
+def versions() -> frozenset[str]:
+    """The versions of Stripe's API, as far as the SDK knows them."""
+    return frozenset(typing.get_args(accepted("webhook_endpoint_create")["api_version"]))
+
+
+@functools.cache
 def annotated(cls: type) -> dict[str, Any]:
     """The parameters in one hash of the SDK's, with their types."""
     # The request options stand among the parameters there; their types are not importable from it.

@@ -19,11 +19,11 @@ from typing import Any, NamedTuple
 
 from . import hooks
 from .bills import payments_of
-from .errors import EMPTY, NOTHING, Obj, StripeError, reused_key, unknown_route
+from .errors import EMPTY, NOTHING, Obj, StripeError, invalid, reused_key, unknown_route
 from .ledger import Ledger
 from .lifecycle import RULES, Due, next_due
 from .outbox import Outbox
-from .params import check, fit
+from .params import check, fit, versions
 from .periods import DAY
 from .routes import find_route
 from .shapes import API_VERSION, expanded, is_legacy, rendered
@@ -75,7 +75,10 @@ class World(Ledger):
         """One call of Stripe's API. `params` are nested, with typed or textual values."""
         given = dict(params or NOTHING)
         request_id = self.new_id("req_")
-        headers = {"request-id": request_id, "stripe-version": version or API_VERSION}
+        headers = {"request-id": request_id, "stripe-version": API_VERSION}
+        if version and version not in versions():
+            return Answer(400, invalid(f"Invalid Stripe API version: {version}").body, headers)
+        headers["stripe-version"] = version or API_VERSION
         mark = None
         if idempotency_key and method == "POST":
             headers["idempotency-key"] = idempotency_key

@@ -55,6 +55,15 @@ def test_not_found(bench: Bench) -> None:
     bench.refuse(404, "GET", "quotes")
 
 
+@pytest.mark.parametrize("version", ["garbage", "2024-6-20", "2024-06-21", "2026-10-28"])
+def test_version(bench: Bench, version: str) -> None:
+    """A version that Stripe never had is a 400, whatever is asked, and nothing is done or kept under a key."""
+    for _ in range(2):
+        refused = bench.call("POST", "customers", {}, version=version, idempotency_key="v")
+        assert (refused.status, refused.body["error"]["message"]) == (400, f"Invalid Stripe API version: {version}")
+    assert bench.call("POST", "customers", {}, version="2026-09-30.endive", idempotency_key="v").status == 200
+
+
 def test_idempotency(bench: Bench) -> None:
     """The same key and parameters: the same answer, once made. Others: 400. For a day."""
     first = bench.call("POST", "customers", {"email": "a@b.c"}, idempotency_key="k")
