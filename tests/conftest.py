@@ -28,6 +28,7 @@ from api.server import listen, server_config
 from api.settings import load_settings
 from tests import counts
 from tests.reliability.scale import Figure
+from tests.sandbox.watch import misfits, watch
 
 # The same examples in every run, and no bound on their time: a busy machine is no failure of the code's.
 settings.register_profile(
@@ -250,11 +251,37 @@ def figure(record_property: Callable[[str, object], None]) -> Figure:
     return note
 
 
+@pytest.fixture(scope="session", autouse=True)
+def watched() -> Iterator[None]:
+    """Every stand-in Stripe in this process is watched, from the first test to the end of the last."""
+    with pytest.MonkeyPatch.context() as patch:
+        watch(patch)
+        yield
+    assert not misfits, misfits
+
+
+@pytest.fixture(autouse=True)
+def all_fit(watched: None) -> Iterator[None]:
+    """What a stand-in answered or emitted during a test is what Stripe would send."""
+    yield
+    found = misfits.copy()
+    misfits.clear()
+    assert not found, "\n".join(found[:5])
+
+
+@pytest.fixture
+def misfits_meant() -> Iterator[None]:
+    """For a test that spoils the stand-in's objects, or asks what no client would: what misfits is only counted."""
+    yield
+    counts.unheld["bodies that do not fit, as was meant"] += len(misfits)
+    misfits.clear()
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """In a worker process, hand what was counted to the run that started it."""
     output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
     if output is not None:
-        output.update(validated=dict(counts.validated), told=counts.told)
+        output.update(validated=dict(counts.validated), unheld=dict(counts.unheld), told=counts.told)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -262,6 +289,7 @@ def pytest_testnodedown(node: Any) -> None:
     """Take over what a worker process counted."""
     output: dict[str, Any] = getattr(node, "workeroutput", {})
     counts.validated.update(output.get("validated", {}))
+    counts.unheld.update(output.get("unheld", {}))
     counts.told.extend(output.get("told", []))
 
 
@@ -271,6 +299,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     figures = [value for report in reports for name, value in report.user_properties if name == "row"]
     lines = [line for _, line in sorted(figures, key=lambda figure: figure[0])] + counts.told
     lines += [f"validated against Stripe's schemas: {n} {name}" for name, n in sorted(counts.validated.items())]
+    lines += [f"not validated: {n} {name}" for name, n in sorted(counts.unheld.items())]
     if lines:
         terminalreporter.section("measured")
         for line in lines:

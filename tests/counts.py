@@ -6,5 +6,7 @@ from collections import Counter
 
 validated: Counter[str] = Counter()
 """Bodies of the stand-in Stripe that were held against Stripe's schemas, by kind."""
+unheld: Counter[str] = Counter()
+"""Its bodies of which no schema says anything, by kind and reason."""
 told: list[str] = []
 """Lines that a test wants read at the end of the run."""

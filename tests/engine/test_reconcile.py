@@ -122,6 +122,7 @@ async def test_one_that_can_not_be_read_keeps_no_other_from_repair(tmp_path: Pat
         assert [(await bench.state(user))["state"] for user in ("u_1", "u_2", "u_3")] == ["active", "none", "active"]
 
 
+@pytest.mark.usefixtures("misfits_meant")
 async def test_one_checkout_that_can_not_be_read_leaves_the_others(tmp_path: Path) -> None:
     """Of two open checkouts one is unreadable at Stripe: the sweep closes the other, and ends well."""
     async with Bench(tmp_path) as bench:

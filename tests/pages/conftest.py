@@ -161,6 +161,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
         yield running
     finally:
         running.stop()
+    running.check_what_it_keeps()
 
 
 @pytest.fixture(scope="session")

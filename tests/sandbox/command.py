@@ -1,4 +1,7 @@
-"""`interlock sandbox` as a person starts it: a process of its own, both servers, the real command."""
+"""`interlock sandbox` as a person starts it: a process of its own, both servers, the real command.
+
+What its stand-in tells the service can't be seen from here; what it tells the test, and every event, is validated.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.conftest import free_port, process_environment
+from tests.sandbox.schemas import check, check_event
 
 
 class Reply(NamedTuple):
@@ -69,10 +73,12 @@ class Sandbox:
         return self.ask(f"{self.stripe_url}/_sandbox/{path}", body)
 
     def api(self, path: str, form: str | None = None) -> Reply:
-        """Ask Stripe's API with the sandbox's own key: GET, or POST where there is a form."""
+        """Ask Stripe's API with the sandbox's own key: GET, or POST where there is a form; what it answers fits."""
         key = json.loads((self._folder / "keys.json").read_text())["stripe_key"]
         data = None if form is None else form.encode()
-        return self.request(f"{self.stripe_url}/v1/{path}", data, Authorization=f"Bearer {key}")
+        reply = self.request(f"{self.stripe_url}/v1/{path}", data, Authorization=f"Bearer {key}")
+        check(reply.body)
+        return reply
 
     def mine(self, user: str, path: str, body: object = None) -> Any:
         """Ask the service as this user."""
@@ -83,6 +89,12 @@ class Sandbox:
         """What the stand-in says of this user's newest subscription."""
         listed = self.api("subscriptions?status=all&limit=100").body
         return next(sub["status"] for sub in listed["data"] if sub["metadata"].get("user_id") == user)
+
+    def check_what_it_keeps(self) -> None:
+        """After its end: every event that it emitted is in its file, those too that its API shows no longer."""
+        kept = json.loads((self._folder / "stripe.json").read_text("utf-8"))
+        for event in kept["world"]["tables"]["event"].values():
+            check_event(event)
 
     def stop(self) -> None:
         self._process.send_signal(signal.SIGINT)

@@ -25,6 +25,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
         yield running
     finally:
         running.stop()
+    running.check_what_it_keeps()
 
 
 def test_an_answer_bears_one_date_and_it_is_the_sandboxs(sandbox: Sandbox) -> None:
