@@ -35,9 +35,18 @@ class Face:
         self.sandbox = sandbox
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One call: key, fault, parameters, answer."""
+        """One call; what nobody foresaw is Stripe's 500 too, and the log says what it was."""
         if scope["type"] != "http":
             return
+        try:
+            await self._serve(scope, receive, send)
+        except Exception:
+            log.exception("%s %s", scope["method"], scope["path"])
+            error = StripeError(500, STATUS_TEXT[500], type="api_error")
+            await self._send(send, Answer(500, error.body, {"request-id": self.sandbox.world.new_id("req_")}))
+
+    async def _serve(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
+        """Key, fault, parameters, answer."""
         headers = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in scope["headers"]}
         method, path = str(scope["method"]), self._path(scope)
         try:
@@ -47,7 +56,7 @@ class Face:
         fault = self.sandbox.faults.take(method, path)
         if fault is not None and await self._before(fault, receive, send):
             return
-        answer = self._answer_or_fail(method, path, scope, headers, body)
+        answer = self._answer(method, path, scope, headers, body)
         if fault is not None and await self._instead(fault, receive, send):
             return
         await self._send(send, answer)
@@ -57,17 +66,6 @@ class Face:
         root = str(scope["root_path"])
         path = path if path.startswith("/v1") or not root else path.removeprefix(root)
         return path if path.startswith("/v1") else "/v1" + path
-
-    def _answer_or_fail(
-        self, method: str, path: str, scope: HTTPScope, headers: dict[str, str], body: bytes | None
-    ) -> Answer:
-        """The last net: what nobody foresaw is Stripe's 500 too, and the log says what it was."""
-        try:
-            return self._answer(method, path, scope, headers, body)
-        except Exception:
-            log.exception("%s %s", method, path)
-            error = StripeError(500, STATUS_TEXT[500], type="api_error")
-            return Answer(500, error.body, {"request-id": self.sandbox.world.new_id("req_")})
 
     def _answer(self, method: str, path: str, scope: HTTPScope, headers: dict[str, str], body: bytes | None) -> Answer:
         try:
