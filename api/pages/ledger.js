@@ -1,7 +1,8 @@
-// The ledger: every decision about this user, newest first, what is new briefly marked.
+// The ledger: every decision about this user, newest first, what is new briefly marked. Beneath it, how often their
+// events came: a duplicate is no decision, so only the stand-in knows what it was answered.
 
-import { el } from "./dom.js";
-import { OUTCOMES, moment } from "./words.js";
+import { el, put } from "./dom.js";
+import { OUTCOMES, moment, tally } from "./words.js";
 
 const body = document.getElementById("ledger");
 const empty = document.getElementById("ledger-empty");
@@ -30,6 +31,21 @@ export function showLedger(entries) {
   }
   empty.hidden = body.rows.length > 0;
   return first ? [] : added;
+}
+
+export function showTally(log) {
+  const mine = new Set([...body.querySelectorAll("[data-event]")].map((line) => line.dataset.event));
+  const taken = log.filter(({ event, outcome }) => outcome === "delivered" && mine.has(event));
+  const events = new Set(taken.map(({ event }) => event)).size;
+  put("tally", tally(events, taken.length, taken.filter(isDuplicate).length));
+}
+
+function isDuplicate({ answer }) {
+  try {
+    return JSON.parse(answer).outcome === "duplicate";
+  } catch {
+    return false;
+  }
 }
 
 function row(entry, isNew) {

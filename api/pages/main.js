@@ -1,10 +1,10 @@
 // Puts the page together: who is signed in, the live state, and what is read again when something happened.
 
-import { configure, currentUser, get, signIn } from "./api.js";
+import { configure, currentUser, get, signIn, stripe } from "./api.js";
 import { forgetLever, readSandbox, showControls, showLever, wireControls } from "./controls.js";
 import { drawWay, lightState, tellMove } from "./diagram.js";
 import { el, say, sorry } from "./dom.js";
-import { clearLedger, showLedger } from "./ledger.js";
+import { clearLedger, showLedger, showTally } from "./ledger.js";
 import { loadPlans, showPlans } from "./plans.js";
 import { showLive, showState } from "./state.js";
 import { follow } from "./stream.js";
@@ -28,12 +28,14 @@ function show() {
 
 async function readLedger() {
   const user = currentUser();
-  const { items } = await get("subscription/history?limit=50");
+  const asked = [get("subscription/history?limit=50"), stripe.get("/_sandbox/deliveries")];
+  const [{ items }, { log }] = await Promise.all(asked);
   if (user !== currentUser()) return;
   const moves = (entries) => entries.filter((entry) => entry.outcome === "applied" && entry.from && entry.to);
   const isFirst = !hasLedger;
   hasLedger = true;
   const fresh = moves(showLedger(items));
+  showTally(log);
   if (!fresh.length && !isFirst) return;
   tellMove(moves(items)[0]);
   await drawWay(fresh);

@@ -29,7 +29,6 @@ export const REASONS = {
 
 export const OUTCOMES = {
   unchanged: "says what is known already",
-  duplicate: "this event was here before",
   stale: "older than what is known",
   pending: "Stripe is asked",
   ignored: "not about this subscription",
@@ -66,4 +65,12 @@ export function money(amount, currency) {
   if (amount == null || !currency) return "";
   const format = new Intl.NumberFormat("en", { style: "currency", currency, trailingZeroDisplay: "stripIfInteger" });
   return format.format(amount / 10 ** format.resolvedOptions().maximumFractionDigits);
+}
+
+const count = (n, one, many) => `${n} ${n === 1 ? one : many}`;
+
+export function tally(events, deliveries, duplicates) {
+  if (!deliveries) return "Each event is decided once, however often it comes.";
+  const came = `${count(events, "event", "events")} in ${count(deliveries, "delivery", "deliveries")}`;
+  return `${came}: ${duplicates ? `${count(duplicates, "duplicate", "duplicates")} recognised` : "each came once"}.`;
 }

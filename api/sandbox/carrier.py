@@ -122,11 +122,11 @@ class Sandbox:
         if event is None or endpoint is None or endpoint["status"] != "enabled":
             world.outbox.pending.pop(delivery.id, None)
             return
-        status = await self._post(str(endpoint["url"]), event, world.secrets_of(delivery.endpoint))
-        if world.outbox.done(delivery, self.clock.now(), status, str(event["type"])):
+        status, answer = await self._post(str(endpoint["url"]), event, world.secrets_of(delivery.endpoint))
+        if world.outbox.done(delivery, self.clock.now(), status, str(event["type"]), answer):
             world.delivered(delivery.event)
 
-    async def _post(self, url: str, event: Obj, secrets: list[str]) -> int | None:
+    async def _post(self, url: str, event: Obj, secrets: list[str]) -> tuple[int | None, str]:
         body = json.dumps(event, indent=2, ensure_ascii=False).encode()
         headers = {
             "Content-Type": "application/json; charset=utf-8",
@@ -138,8 +138,8 @@ class Sandbox:
         try:
             answer = await self._client.post(url, content=body, headers=headers)
         except httpx.HTTPError:
-            return None
-        return answer.status_code
+            return None, ""
+        return answer.status_code, answer.text
 
     # -- running -----------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ DELAYED_UP_TO = 30.0
 REORDERED_UP_TO = 2.0
 KINDS = ("duplicate", "reorder", "delay", "drop", "twin")
 LOG_MAX = 500
+ANSWER_MAX = 300
 
 
 class Delivery(NamedTuple):
@@ -82,12 +83,15 @@ class Outbox:
         """When the next try is due."""
         return min((each.due for each in self.pending.values()), default=None)
 
-    def done(self, delivery: Delivery, now: float, status: int | None, type_: str = "") -> bool:
-        """How a try went: 2xx is taken, anything else (3xx too) is tried again. Returns: taken?"""
+    def done(self, delivery: Delivery, now: float, status: int | None, type_: str = "", answer: str = "") -> bool:
+        """How a try went: 2xx is taken, anything else (3xx too) is tried again. Returns: taken?
+
+        The beginning of the endpoint's `answer` is kept, as the Dashboard shows it.
+        """
         self.pending.pop(delivery.id, None)
         taken = status is not None and 200 <= status < 300
         self._note(delivery.event, type_, delivery.endpoint, now, "delivered" if taken else "failed",
-                   delivery.attempt + 1, status)  # fmt: skip
+                   delivery.attempt + 1, status, answer)  # fmt: skip
         if taken:
             return True
         wait = RETRY_AFTER[min(delivery.attempt, len(RETRY_AFTER) - 1)]
@@ -103,10 +107,10 @@ class Outbox:
 
     def _note(
         self, event: str, type_: str, endpoint: str, now: float, outcome: str, attempt: int,
-        status: int | None = None,
+        status: int | None = None, answer: str = "",
     ) -> None:  # fmt: skip
         self.log.append({"event": event, "type": type_, "endpoint": endpoint, "at": now, "outcome": outcome,
-                         "attempt": attempt, "status": status})  # fmt: skip
+                         "attempt": attempt, "status": status, "answer": answer[:ANSWER_MAX]})  # fmt: skip
         del self.log[:-LOG_MAX]
 
     # -- chance, by the seed -----------------------------------------------------------------------

@@ -139,6 +139,26 @@ def test_mischief_leaves_the_state_right(tab: OpenTab, sandbox: Sandbox, mischie
     one.click("+1 day")
     assert sandbox.truth("storm") == "active"
     one.see("active")
+    expect(one.page.locator("#tally")).to_contain_text("duplicates recognised")
+    told = str(one.page.locator("#tally").text_content())
+    events, deliveries, duplicates = map(int, re.findall(r"\d+", told))
+    assert duplicates >= deliveries - events > 0, told
+
+
+def test_duplicates_are_counted_beneath_the_decisions(tab: OpenTab) -> None:
+    """A duplicate is no decision, yet it is seen: how often webhooks came, and how many were recognised; nothing jumps."""
+    one = tab()
+    one.open("twice").subscribe("Starter")
+    one.see("active")
+    tally = one.page.locator("#tally")
+    expect(tally).to_have_text(re.compile(r"^(\d+) events in \1 deliveries: each came once\.$"))
+    one.page.evaluate("window.shifts.length = 0")
+    one.click("Send the last event again")
+    expect(tally).to_have_text(re.compile(r"^\d+ events in \d+ deliveries: 1 duplicate recognised\.$"))
+    one.note_jumps()
+    assert not one.jumps
+    one.page.locator("#user").select_option("bob")
+    expect(tally).to_have_text("Each event is decided once, however often it comes.")
 
 
 def test_the_checkout_says_what_went_wrong(tab: OpenTab) -> None:
