@@ -146,7 +146,7 @@ def test_mischief_leaves_the_state_right(tab: OpenTab, sandbox: Sandbox, mischie
 
 
 def test_duplicates_are_counted_beneath_the_decisions(tab: OpenTab) -> None:
-    """A duplicate is no decision, yet it is seen: how often webhooks came, and how many were recognised; nothing jumps."""
+    """A duplicate is no decision, yet it is seen: how often webhooks came, how many were recognised; nothing jumps."""
     one = tab()
     one.open("twice").subscribe("Starter")
     one.see("active")
