@@ -16,6 +16,8 @@ SQLITE: Final = {
     "strict": "STRICT",
     "lock": "",
     "claim": "",
+    "one_of": "IN (",
+    "end": ")",
 }
 POSTGRES: Final = {
     "int": "bigint",
@@ -24,6 +26,8 @@ POSTGRES: Final = {
     "strict": "",
     "lock": "FOR UPDATE",
     "claim": "FOR UPDATE SKIP LOCKED",
+    "one_of": "= ANY (ARRAY(",
+    "end": "))",
 }
 
 

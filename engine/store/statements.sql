@@ -1,4 +1,5 @@
 -- Every statement, by name, once for both databases.  {lock} and {claim} are row locks where rows can be locked.
+-- {one_of} … {end} is IN.  For IN, PostgreSQL reads a whole table where it expects many; this way it looks each up by key.
 
 -- name: event_seen
 SELECT 1 FROM event WHERE event_id = $1
@@ -17,9 +18,9 @@ SELECT event_id, type FROM event WHERE subscription_id = $1 AND outcome = 'pendi
 UPDATE event SET outcome = 'applied' WHERE subscription_id = $1 AND outcome = 'unlinked'
 
 -- name: event_forget_payloads
-UPDATE event SET payload = NULL WHERE event_id IN (
+UPDATE event SET payload = NULL WHERE event_id {one_of}
     SELECT event_id FROM event WHERE payload IS NOT NULL AND received_at < $1 AND outcome NOT IN ('pending', 'failed')
-    ORDER BY received_at LIMIT 500)
+    ORDER BY received_at LIMIT 500{end}
 RETURNING 1
 
 -- name: subscription_get
@@ -145,7 +146,7 @@ ON CONFLICT (subscription_id) DO UPDATE SET due_at = CASE WHEN excluded.due_at <
 WITH due AS MATERIALIZED (
     SELECT subscription_id FROM ask WHERE CASE WHEN lease_until > due_at THEN lease_until ELSE due_at END <= $1
     ORDER BY CASE WHEN lease_until > due_at THEN lease_until ELSE due_at END LIMIT $3 {claim})
-UPDATE ask SET lease_until = $2, attempts = attempts + 1 WHERE subscription_id IN (SELECT subscription_id FROM due)
+UPDATE ask SET lease_until = $2, attempts = attempts + 1 WHERE subscription_id {one_of}SELECT subscription_id FROM due{end}
 RETURNING subscription_id, attempts
 
 -- name: ask_next
