@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import re
+import sqlite3
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from typing import Any, NamedTuple
 
 import pytest
 
+from engine.store.opening import sqlite_path
 from engine.store.postgres_link import PLANS
 from engine.store.statements import POSTGRES, SQLITE, statements
 from tests.store.conftest import Database
@@ -14,42 +20,177 @@ from tests.tools.postgres import connect
 
 pytestmark = pytest.mark.anyio
 
-RARE = {
+WHOLE = {
     "ask_next": "counts what is to be asked; that table is as long as the questions that are open",
     "ask_free_leases": "once, when a service on SQLite starts",
     "checkout_all_open": "once a sweep, over the open sessions",
 }
 """Statements that look through a whole table or index, and why they may."""
+IN_ORDER = {"event_forget_payloads", "subscription_living", "users_due", "ask_claim"}
+"""Statements that take the first few beyond a point, in the order of an index."""
+BY_INDEX = {
+    "event_pending_of": {"event_pending"},
+    "event_link": {"event_unlinked"},
+    "event_forget_payloads": {"event_by_age"},
+    "subscription_of_user": {"subscription_by_user"},
+    "subscription_of_customer": {"subscription_by_customer"},
+    "subscription_users_of_customer": {"subscription_by_customer"},
+    "bill_owed_since": {"bill_of_subscription"},
+    "customer_of_user": {"customer_by_user", "customer_by_checkout_user"},
+    "customer_ids_of_user": {"customer_by_user", "customer_by_checkout_user"},
+    "users_draw": {"subscription_by_user"},
+    "users_drop_customer": {"users_by_customer"},
+    "users_due": {"users_by_clock"},
+    "decision_link": {"decision_unlinked"},
+    "decision_page": {"decision_by_user"},
+    "decision_way": {"decision_by_user"},
+    "ask_claim": {"ask_by_due"},
+    "checkout_open": {"checkout_one_open"},
+}
+"""What finds the rows of a statement, beside the keys of the tables; those not named here go by keys alone."""
+FINDS_NOTHING = {"decision_applied_once": "no statement looks by it: it keeps an event from being applied twice"}
+OPEN = (
+    "INSERT INTO ask (subscription_id, due_at) SELECT subscription_id, 1 FROM subscription",
+    "INSERT INTO checkout (session_id, user_id, intent, url, expires_at, status) "
+    "SELECT 'cs_' || user_id, user_id, 'pro', 'https://checkout.stripe.com', 1, 'open' FROM users",
+)
+"""What is open at the moment; those who only live have nothing of it."""
 
 
-async def plans(database: Database) -> dict[str, str]:
-    """Return every statement's plan, on a database with enough rows that a plan matters."""
-    await fill(database.url, 2_000)
-    words = SQLITE if database.kind == "sqlite" else POSTGRES
-    found: dict[str, str] = {}
-    connection = await connect(database.url, server_settings=PLANS) if database.kind == "postgresql" else None
-    for name, sql in statements(words).items():
-        arguments = max((int(number) for number in re.findall(r"\$(\d+)", sql)), default=0)
-        if connection is None:
-            rows = await database.look(f"EXPLAIN QUERY PLAN {sql}", *[None] * arguments)
-            found[name] = "\n".join(str(row[3]) for row in rows)
-        else:
+class Way(NamedTuple):
+    """How a plan comes to some rows."""
+
+    by: str
+    """An index; empty where it is the table itself, or its key."""
+    how: str
+    """By one value of the column that the index begins with (`key`), a `range` of them, or the `whole`."""
+
+
+_HOW = {"=": "key", "<": "range", ">": "range"}
+Explain = Callable[[], Awaitable[dict[str, list[Way]]]]
+
+
+def _ways_of_sqlite(plan: str) -> Iterator[Way]:
+    """What it calls SCAN reads all; so does an AUTOMATIC index, which it makes anew for each statement."""
+    for line in re.findall(r"^(?:SEARCH|SCAN) (?!CONSTANT ROW|due\b).*", plan, re.MULTILINE):
+        begins = re.search(r"USING (?:COVERING )?(?:INDEX (\w+)|INTEGER PRIMARY KEY) \((?:\w+|<expr>)([=<>])", line)
+        index = re.search(r"INDEX (?!sqlite_autoindex_)(\w+)", line)
+        yield Way(index[1] if index else "", _HOW[begins[2]] if begins else "whole")
+
+
+def _ways_of_postgres(node: Any, begins_with: dict[str, str]) -> Iterator[Way]:
+    """An index whose first column is not asked for is read from one end to the other, whatever its condition says."""
+    for inner in node.get("Plans", ()):
+        yield from _ways_of_postgres(inner, begins_with)
+    if node["Node Type"] == "Seq Scan":
+        yield Way("", "whole")
+    elif name := node.get("Index Name"):
+        first, condition = (re.sub(r"[\s()]", "", text) for text in (begins_with[name], node.get("Index Cond", "")))
+        sign = condition.removeprefix(first)[:1] if condition.startswith(first) else ""
+        yield Way("" if name.endswith("_pkey") else name, _HOW.get(sign, "whole"))
+
+
+@contextlib.asynccontextmanager
+async def on_sqlite(url: str) -> AsyncGenerator[tuple[sqlite3.Connection, Explain]]:
+    """Yield a connection, and what tells how it would find each statement's rows."""
+
+    async def explain() -> dict[str, list[Way]]:
+        found: dict[str, list[Way]] = {}
+        for name, sql in statements(SQLITE).items():
+            rows = connection.execute(f"EXPLAIN QUERY PLAN {sql.replace('$', '?')}", [None] * _arguments(sql))
+            found[name] = [*_ways_of_sqlite("\n".join(str(row[3]) for row in rows))]
+        return found
+
+    with contextlib.closing(sqlite3.connect(sqlite_path(url), isolation_level=None)) as connection:
+        yield connection, explain
+
+
+@contextlib.asynccontextmanager
+async def on_postgres(url: str) -> AsyncGenerator[tuple[Any, Explain]]:
+    """The same; its plans are those that our own connections get."""
+
+    async def explain() -> dict[str, list[Way]]:
+        begins_with: dict[str, str] = dict(await connection.fetch(
+            "SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid, 1, false) FROM pg_index"
+        ))  # fmt: skip
+        found: dict[str, list[Way]] = {}
+        for name, sql in statements(POSTGRES).items():
+            given = f"({', '.join(['NULL'] * _arguments(sql))})" if _arguments(sql) else ""
+            plan = json.loads(await connection.fetchval(f"EXPLAIN (FORMAT JSON) EXECUTE {name}{given}"))
+            found[name] = [*_ways_of_postgres(plan[0]["Plan"], begins_with)]
+        return found
+
+    connection = await connect(url, server_settings=PLANS)
+    try:
+        for name, sql in statements(POSTGRES).items():
             await connection.execute(f"PREPARE {name} AS {sql}")
-            given = f"({', '.join(['NULL'] * arguments)})" if arguments else ""
-            rows = await connection.fetch(f"EXPLAIN EXECUTE {name}{given}")
-            found[name] = "\n".join(str(row[0]) for row in rows)
-    if connection is not None:
+        yield connection, explain
+    finally:
         await connection.close()
-    return found
 
 
-async def test_no_statement_scans_a_table(database: Database) -> None:
-    """Each finds its rows by a key or an index, by the plan that our own connections get."""
-    scans = {
-        name: plan
-        for name, plan in (await plans(database)).items()
-        if name not in RARE
-        and (re.search(r"Seq Scan on (subscription|customer|users|event|bill|decision)\b", plan)
-             or re.search(r"^SCAN (?!CONSTANT|due\b)(?!.*USING (COVERING )?INDEX)", plan, re.MULTILINE))
-    }  # fmt: skip
-    assert scans == {}
+def _arguments(sql: str) -> int:
+    return max((int(number) for number in re.findall(r"\$(\d+)", sql)), default=0)
+
+
+def strays(found: dict[str, list[Way]]) -> dict[str, list[Way]]:
+    """Return the statements that come to their rows another way than they should."""
+
+    def right(name: str, ways: list[Way]) -> bool:
+        hows = {way.how for way in ways} - ({"range"} if name in IN_ORDER else set())
+        return hows <= {"key"} and {way.by for way in ways} - {""} == BY_INDEX.get(name, set())
+
+    return {name: ways for name, ways in found.items() if name not in WHOLE and not right(name, ways)}
+
+
+async def lived_in(database: Database) -> None:
+    """Fill it with enough rows that a plan matters, also of what is open at the moment."""
+    await fill(database.url, 2_000)
+    for sql in OPEN:
+        await database.look(sql)
+    if database.kind == "postgresql":  # nobody tells SQLite how many rows there are
+        await database.look("ANALYZE")
+
+
+@pytest.mark.parametrize("rows", ["no rows", "many rows"])
+async def test_each_statement_finds_its_rows_by_an_index(database: Database, rows: str) -> None:
+    """By the key that an index begins with; a connection keeps its plans, also those made when all was still empty."""
+    async with database.open(service=False):
+        pass
+    if rows == "many rows":
+        await lived_in(database)
+    async with (on_sqlite if database.kind == "sqlite" else on_postgres)(database.url) as (_, explain):
+        found = await explain()
+    assert strays(found) == {}
+
+
+async def test_an_index_that_is_missing_on_sqlite_is_noticed(sqlite: Database) -> None:
+    """The check can fail: without any one index of the schema, some statement looks at too much."""
+    await lived_in(sqlite)
+    async with on_sqlite(sqlite.url) as (connection, explain):
+        rows = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL")
+        indexes = {str(row[0]) for row in rows}
+        unnoticed: set[str] = set()
+        for index in indexes:
+            connection.execute("BEGIN")
+            connection.execute(f"DROP INDEX {index}")
+            unnoticed |= set() if strays(await explain()) else {index}
+            connection.execute("ROLLBACK")
+    assert (unnoticed, len(indexes) > 10) == ({*FINDS_NOTHING}, True)
+
+
+async def test_an_index_that_is_missing_on_postgresql_is_noticed(postgres: Database) -> None:
+    """As on SQLite, though it makes do with whatever other index there is."""
+    await lived_in(postgres)
+    async with on_postgres(postgres.url) as (connection, explain):
+        rows = await connection.fetch(
+            "SELECT indexrelid::regclass::text AS name FROM pg_index JOIN pg_class c ON c.oid = indrelid "
+            "WHERE relnamespace = 'public'::regnamespace AND NOT indisprimary"
+        )
+        indexes = {str(row["name"]) for row in rows}
+        unnoticed: set[str] = set()
+        for index in indexes:
+            await connection.execute(f"BEGIN; DROP INDEX {index}")
+            unnoticed |= set() if strays(await explain()) else {index}
+            await connection.execute("ROLLBACK")
+    assert (unnoticed, len(indexes) > 10) == ({*FINDS_NOTHING}, True)
