@@ -5,6 +5,7 @@ from __future__ import annotations
 from . import bills, collection, payments
 from .cards import AUTHENTICATE, OK, PROCESSING
 from .catalog import assign, merge_metadata, metadata, require, same_currency
+from .discounts import Use, redeem
 from .errors import EMPTY, NOTHING, Obj, StripeError, invalid
 from .ledger import Ledger, in_range, paged, same
 from .periods import DAY, period_end
@@ -37,9 +38,11 @@ def create_invoice(w: Ledger, p: Obj) -> Obj:
     if name := p.get("default_payment_method"):
         more["default_payment_method"] = w.of("payment_method", name, "default_payment_method")["id"]
     currency = p.get("currency") or (items[0]["currency"] if items else customer.get("currency") or "usd")
+    use = Use(customer["id"], sum(int(line["amount"]) for line in lines), currency)
     invoice = bills.new_invoice(
-        w, customer, reason="manual", lines=lines, currency=currency, sub=sub, auto_advance=auto, **more
-    )
+        w, customer, reason="manual", lines=lines, currency=currency, sub=sub, auto_advance=auto,
+        discounts=redeem(w, p.get("discounts"), use, customer=customer["id"]), **more,
+    )  # fmt: skip
     for item in items:
         w.touch(item)["invoice"] = invoice["id"]
     if sub is not None:
@@ -79,6 +82,10 @@ def update_invoice(w: Ledger, p: Obj, id_: str) -> Obj:
     assign(invoice, p, "description", "footer", "auto_advance", "due_date", "collection_method",
            "default_payment_method", "statement_descriptor")  # fmt: skip
     merge_metadata(invoice, p)
+    if "discounts" in p:
+        use = Use(invoice["customer"], invoice["subtotal"], invoice["currency"])
+        invoice["discounts"] = redeem(w, p["discounts"], use, customer=invoice["customer"])
+        bills.total_up(w, invoice)
     if p.get("auto_advance") and invoice["status"] == "draft":
         invoice["automatically_finalizes_at"] = max(w.now, invoice["created"] + bills.DRAFT_FOR)
     if p.get("auto_advance") and invoice["status"] == "open" and not invoice["next_payment_attempt"]:

@@ -106,6 +106,24 @@ def test_refused_on_the_page(bench: Bench) -> None:
         assert bench.world.click(paying.pay, session["id"], "4242424242424242")["status"] == "complete"
 
 
+def test_off_an_invoice(bench: Bench) -> None:
+    """An invoice of one's own takes discounts when it is made and as a draft, under the same conditions."""
+    customer = bench.customer()["id"]
+    small = code(bench, restrictions={"minimum_amount": 2000, "minimum_amount_currency": "usd"})["id"]
+    bench.post("invoiceitems", {"customer": customer, "amount": 1000, "currency": "usd"})
+    made: Obj = {"customer": customer, "pending_invoice_items_behavior": "include"}
+    error = bench.refuse(400, "POST", "invoices", made | {"discounts": [{"promotion_code": small}]})
+    assert error["param"] == "discounts[0][promotion_code]"
+    bench.post("coupons", {"id": "ten", "percent_off": 10})
+    bench.post("coupons", {"id": "half", "percent_off": 50})
+    draft = bench.post("invoices", made | {"discounts": [{"coupon": "ten"}]})
+    assert (draft["total"], len(draft["discounts"])) == (900, 1)
+    path = f"invoices/{draft['id']}"
+    assert bench.post(path, {"discounts": [{"coupon": "half"}]})["total"] == 500
+    assert bench.post(path, {"description": "as before"})["total"] == 500
+    assert bench.post(path, {"discounts": ""})["total"] == 1000
+
+
 def test_an_expired_coupon(bench: Bench) -> None:
     """A coupon past its date is refused by a session as it is by a subscription."""
     bench.post("coupons", {"id": "old", "percent_off": 10, "redeem_by": NOW + DAY})
