@@ -11,7 +11,7 @@ import json
 import sys
 from typing import Any
 
-from api import cli, jwks, server
+from api import cli, connection, jwks, server
 from api.routes import billing, webhooks
 
 if __name__ == "__main__":
@@ -19,8 +19,8 @@ if __name__ == "__main__":
     server.LOGGING["root"]["level"] = "DEBUG"
     server.LOGGING["loggers"]["uvicorn"]["level"] = "DEBUG"
     bounds = {
-        "head": (server, "HEAD_WITHIN"),
-        "message": (server, "MESSAGE_WITHIN"),
+        "head": (connection, "HEAD_WITHIN"),
+        "message": (connection, "MESSAGE_WITHIN"),
         "body": (webhooks, "READ_WITHIN"),
         "waiting": (webhooks, "MAX_WAITING"),
         "bytes": (webhooks, "MAX_BYTES_WAITING"),

@@ -1,0 +1,114 @@
+"""One connection of the server's: uvicorn's, with bounds it lacks, and an end that streams hear of.
+
+httptools puts no bound on a request, in bytes or in time, and takes trailers for headers; and uvicorn waits for
+its connections before it tells the application that it stops, while an event stream waits for the application.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any, Final, cast
+
+from litestar import Litestar
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from api.app import close_streams
+from api.headers import ALWAYS
+from api.whole_answer import WholeAnswer
+
+MAX_HEAD: Final = 1024 * 1024
+HEAD_WITHIN: Final = 30.0
+MAX_MESSAGE: Final = 8 * 1024 * 1024
+"""What may follow a head: routes bound the body itself, but not its framing, which a sender may blow up."""
+MESSAGE_WITHIN: Final = 30.0
+
+
+class BoundedHttp(HttpToolsProtocol):
+    """One connection.  A head, and the message after it, have only so many bytes and so much time."""
+
+    _in_message = False
+    """Whether the head is here and what follows it (body, chunk framing, trailers) is not yet."""
+    _received = 0
+    _deadline: float | None = None
+    _timer: asyncio.TimerHandle | None = None
+    """Looks whether the deadline has passed.  It is not put off with each deadline, only when it finds it moved."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._begin(HEAD_WITHIN)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._deadline = None
+        if self._timer is not None:
+            self._timer.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._deadline is None:
+            self._begin(HEAD_WITHIN)
+        self._received += len(data)
+        if self._received > (MAX_MESSAGE if self._in_message else MAX_HEAD):
+            self._deadline = None
+            self.send_400_response("The request is too long.")
+            return
+        super().data_received(data)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._in_message:  # a trailer is no header: nobody on the way has looked at it
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._begin(MESSAGE_WITHIN)
+        self._in_message = True
+        super().on_headers_complete()
+        if type(self.cycle) is RequestResponseCycle:
+            self.cycle.__class__ = WholeAnswer  # its method that sends is found when the application is called
+        if cast("Any", self.parser).should_upgrade():
+            self.cycle.keep_alive = False  # what follows is read as something else by whoever knows the protocol
+
+    def on_message_complete(self) -> None:
+        self._in_message = False
+        self._received = 0
+        self._deadline = None
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Say it as a problem, and hang up; only hang up where that would fall into another answer."""
+        cycle = cast("Any", self.cycle)  # None until the first request, whatever it declares
+        if cycle is not None and cycle.response_started and (self._in_message or not cycle.response_complete):
+            self.transport.close()
+            return
+        body = json.dumps({"type": "urn:interlock:bad-request", "title": "Bad Request", "status": 400, "detail": msg})
+        headers = {b"content-type": b"application/problem+json", b"cache-control": b"no-store", **ALWAYS}
+        headers |= {b"content-length": str(len(body)).encode(), b"connection": b"close"}
+        lines = [b"HTTP/1.1 400 Bad Request", *(name + b": " + value for name, value in headers.items()), b"", b""]
+        self.transport.write(b"\r\n".join(lines) + body.encode())
+        self.transport.close()
+
+    def shutdown(self) -> None:
+        """Called for each connection when the server begins to stop."""
+        app = cast("object", self.config.loaded_app)  # pyright: ignore[reportUnknownMemberType]
+        if isinstance(app, Litestar):
+            close_streams(app)
+        super().shutdown()
+
+    def _begin(self, seconds: float) -> None:
+        self._received = 0
+        self._deadline = self.loop.time() + seconds
+        if self._timer is None or self._timer.when() > self._deadline:
+            self._look_at(self._deadline)
+
+    def _look_at(self, time: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self.loop.call_at(time, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._deadline is None or self.transport.is_closing():
+            return
+        if self._deadline > self.loop.time():
+            self._look_at(self._deadline)
+        else:
+            self.transport.close()
