@@ -1,20 +1,24 @@
 """One connection of the server's: uvicorn's, with bounds it lacks, and an end that streams hear of.
 
-httptools puts no bound on a request, in bytes or in time, and takes trailers for headers; and uvicorn waits for
-its connections before it tells the application that it stops, while an event stream waits for the application.
+httptools puts no bound on a request, in bytes or in time, and takes trailers for headers; uvicorn answers in plain
+text what it answers itself, and waits for its connections before it tells the application that it stops, while an
+event stream waits for the application.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
+from http import HTTPStatus
 from typing import Any, Final, cast
 
 from litestar import Litestar
+from litestar.types import Receive, Scope, Send
+from uvicorn.protocols.http.flow_control import service_unavailable
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from api.app import close_streams
-from api.headers import ALWAYS
+from api.at_once import reply
+from api.problems import bare
 from api.whole_answer import WholeAnswer
 
 MAX_HEAD: Final = 1024 * 1024
@@ -76,15 +80,15 @@ class BoundedHttp(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """Say it as a problem, and hang up; only hang up where that would fall into another answer."""
         cycle = cast("Any", self.cycle)  # None until the first request, whatever it declares
-        if cycle is not None and cycle.response_started and (self._in_message or not cycle.response_complete):
-            self.transport.close()
-            return
-        body = json.dumps({"type": "urn:interlock:bad-request", "title": "Bad Request", "status": 400, "detail": msg})
-        headers = {b"content-type": b"application/problem+json", b"cache-control": b"no-store", **ALWAYS}
-        headers |= {b"content-length": str(len(body)).encode(), b"connection": b"close"}
-        lines = [b"HTTP/1.1 400 Bad Request", *(name + b": " + value for name, value in headers.items()), b"", b""]
-        self.transport.write(b"\r\n".join(lines) + body.encode())
+        if cycle is None or not cycle.response_started or (cycle.response_complete and not self._in_message):
+            headers, body = bare(HTTPStatus.BAD_REQUEST, "bad-request", msg)
+            headers.append((b"content-length", b"%d" % len(body)))
+            lines = [b"HTTP/1.1 400 Bad Request", *(name + b": " + value for name, value in headers), b"", b""]
+            self.transport.write(b"\r\n".join(lines) + body)
         self.transport.close()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        super()._start_asgi_task(cycle, cast("Any", _crowded) if app is service_unavailable else app)
 
     def shutdown(self) -> None:
         """Called for each connection when the server begins to stop."""
@@ -112,3 +116,9 @@ class BoundedHttp(HttpToolsProtocol):
             self._look_at(self._deadline)
         else:
             self.transport.close()
+
+
+async def _crowded(_scope: Scope, _receive: Receive, send: Send) -> None:
+    """Answer one that came when there were as many as may be."""
+    headers, body = bare(HTTPStatus.SERVICE_UNAVAILABLE, "busy", "Too many connections; come again.", retry_after=1)
+    await reply(send, 503, headers, body)

@@ -17,6 +17,7 @@ from litestar.exceptions import HTTPException
 from litestar.response import Response
 from msgspec import Meta, Struct
 
+from api.headers import ALWAYS
 from api.jwks import KeysUnavailable
 from engine import errors
 
@@ -82,11 +83,28 @@ def respond(
     status: HTTPStatus, kind: str, detail: str, headers: Mapping[str, str] | None = None, **more: Any
 ) -> Response[bytes]:
     """Make the problem's response; `more` are further members of it."""
-    problem = {"type": f"urn:interlock:{kind}", "title": status.phrase, "status": int(status), "detail": detail}
-    body = msgspec.json.encode(problem | more)
+    body = _encode(status, kind, detail, more)
     shown = dict(headers or {})
     shown.setdefault("Cache-Control", "no-store")
     return Response(body, status_code=status, media_type=MEDIA_TYPE, headers=shown)
+
+
+def bare(
+    status: HTTPStatus, kind: str, detail: str, *, retry_after: int | None = None
+) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    """Make what the server itself answers, beneath the application: all headers but the length, and the body.
+
+    The connection ends with it.
+    """
+    headers = {b"content-type": MEDIA_TYPE.encode(), b"cache-control": b"no-store", **ALWAYS, b"connection": b"close"}
+    if retry_after is not None:
+        headers[b"retry-after"] = b"%d" % retry_after
+    return [*headers.items()], _encode(status, kind, detail, {})
+
+
+def _encode(status: HTTPStatus, kind: str, detail: str, more: Mapping[str, Any]) -> bytes:
+    problem = {"type": f"urn:interlock:{kind}", "title": status.phrase, "status": int(status), "detail": detail}
+    return msgspec.json.encode(problem | dict(more))
 
 
 def _engine_error(_: Request[Any, Any, Any], error: Exception) -> Response[bytes]:

@@ -7,8 +7,11 @@ Whatever is not one plain answer of known length takes uvicorn's own way.
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, TypeAlias
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from uvicorn.protocols.http.httptools_impl import (
     HEADER_RE,
@@ -17,7 +20,11 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
+from api.at_once import reply
+from api.problems import bare
+
 if TYPE_CHECKING:
+    from litestar.types import Send
     from uvicorn._types import ASGISendEvent, HTTPResponseStartEvent
 
 Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
@@ -64,6 +71,15 @@ class WholeAnswer(RequestResponseCycle):
             await super().send(message)
         if self.response_complete and self.body:
             self.body = bytearray()  # nobody reads it any more, and the connection may stay for long
+
+    async def send_500_response(self) -> None:
+        """Called where the application failed, or was given up because the server stops."""
+        if isinstance(sys.exception(), asyncio.CancelledError):
+            status, told = HTTPStatus.SERVICE_UNAVAILABLE, ("stopping", "The service stops; send it again.")
+        else:
+            status, told = HTTPStatus.INTERNAL_SERVER_ERROR, ("internal", "Something went wrong here; it was logged.")
+        headers, body = bare(status, *told, retry_after=1 if status == 503 else None)
+        await reply(cast("Send", self.send), status, headers, body)
 
     def _is_plain(self, start: HTTPResponseStartEvent) -> bool:
         """Whether it says how long it is, and the connection goes on."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
@@ -42,6 +45,8 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
             await receive()
             await send({"type": f"lifespan.{phase}.complete"})
         return
+    if scope["path"] == "/never":
+        await asyncio.Event().wait()
     for kind, told in ANSWERS[scope["path"]]:
         if kind == "start":
             await send({"type": "http.response.start", "status": told[0], "headers": told[1]})
@@ -49,12 +54,20 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
             await send({"type": "http.response.body", "body": told[0], "more_body": told[1]})
 
 
-@pytest.fixture(scope="module")
-def port() -> Iterator[int]:
+class Server(uvicorn.Server):
     """A server of ours before that application."""
+
+    def __init__(self, stop_within: int) -> None:
+        config = server_config(application)
+        config.timeout_graceful_shutdown = stop_within
+        super().__init__(config)
+
+
+@contextlib.contextmanager
+def serving(server: Server) -> Generator[int]:
+    """Run it, and tell its port."""
     number = free_port()
     bound = listen("127.0.0.1", number)
-    server = uvicorn.Server(server_config(application))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
     thread.start()
     until = time.monotonic() + 10
@@ -65,6 +78,12 @@ def port() -> Iterator[int]:
     server.should_exit = True
     thread.join(10)
     bound.close()
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    with serving(Server(stop_within=10)) as number:
+        yield number
 
 
 def ask(port: int, *paths: str, method: str = "GET", version: str = "1.1") -> bytes:
@@ -128,4 +147,28 @@ def test_what_is_no_answer(port: int, path: str) -> None:
     if path == "/short":
         assert b"content-length: 9" in answer
     else:
-        assert answer.startswith(b"HTTP/1.1 500") or answer == b"<closed>"
+        assert answer.startswith(b"HTTP/1.1 500")
+        is_a_problem(answer)
+
+
+def is_a_problem(answer: bytes) -> None:
+    """It has the form, and the headers, of every other error."""
+    assert b"content-type: application/problem+json\r\n" in answer
+    assert b"x-content-type-options: nosniff\r\n" in answer
+    assert b"connection: close\r\n" in answer
+    assert json.loads(answer.partition(b"\r\n\r\n")[2].removesuffix(b"<closed>"))["status"] == int(answer[9:12])
+
+
+def test_what_is_given_up_when_the_server_stops() -> None:
+    """A request that outlasts the stop is told to come again, as a problem, and not that something went wrong."""
+    server = Server(stop_within=1)
+    with serving(server) as number, socket.create_connection(("127.0.0.1", number), timeout=10) as connection:
+        connection.sendall(b"GET /never HTTP/1.1\r\nHost: a\r\n\r\n")
+        time.sleep(0.3)
+        server.should_exit = True
+        answer = b""
+        while piece := connection.recv(65_536):
+            answer += piece
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b"retry-after: 1\r\n" in answer
+    is_a_problem(answer)
