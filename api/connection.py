@@ -1,8 +1,8 @@
 """One connection of the server's: uvicorn's, with bounds it lacks, and an end that streams hear of.
 
-httptools puts no bound on a request, in bytes or in time, and takes trailers for headers; uvicorn answers in plain
-text what it answers itself, and waits for its connections before it tells the application that it stops, while an
-event stream waits for the application.
+httptools puts no bound on a request, in bytes or in time, and takes trailers for headers; uvicorn waits for ever for
+who does not read, and answers in plain text what it answers itself; and it waits for its connections before it tells
+the application that it stops, while an event stream waits for the application.
 """
 
 from __future__ import annotations
@@ -26,10 +26,12 @@ HEAD_WITHIN: Final = 30.0
 MAX_MESSAGE: Final = 8 * 1024 * 1024
 """What may follow a head: routes bound the body itself, but not its framing, which a sender may blow up."""
 MESSAGE_WITHIN: Final = 30.0
+UNREAD_WITHIN: Final = 60.0
+"""How long what is written may wait for a reader who takes nothing of it."""
 
 
 class BoundedHttp(HttpToolsProtocol):
-    """One connection.  A head, and the message after it, have only so many bytes and so much time."""
+    """One connection.  A head, the message after it, and the reading of an answer have only so much time and room."""
 
     _in_message = False
     """Whether the head is here and what follows it (body, chunk framing, trailers) is not yet."""
@@ -37,6 +39,10 @@ class BoundedHttp(HttpToolsProtocol):
     _deadline: float | None = None
     _timer: asyncio.TimerHandle | None = None
     """Looks whether the deadline has passed.  It is not put off with each deadline, only when it finds it moved."""
+    _unread: asyncio.TimerHandle | None = None
+    """Ends the connection whose answers nobody takes."""
+    _running: Any = None
+    """The request that is being answered; uvicorn's `cycle` is the one that came last, which may wait behind it."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -46,7 +52,36 @@ class BoundedHttp(HttpToolsProtocol):
         self._deadline = None
         if self._timer is not None:
             self._timer.cancel()
+        self._is_read()
         super().connection_lost(exc)
+        if self._running is not None and not self._running.response_complete:
+            self._running.disconnected = True
+            self._running.message_event.set()
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Tell whether to stay: who has no more to say may still wait for the answer, but a stream's reader left."""
+        last = cast("Any", self.cycle)
+        if last is None or self._in_message or last.response_complete or self._running.chunked_encoding:
+            return False
+        last.keep_alive = False
+        return True
+
+    def pause_writing(self) -> None:
+        """Called when too much of an answer waits for its reader."""
+        super().pause_writing()
+        self._unread = self.loop.call_later(UNREAD_WITHIN, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        self._is_read()
+        super().resume_writing()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self._await_the_end()
+
+    def timeout_keep_alive_handler(self) -> None:
+        self._hang_up()
 
     def data_received(self, data: bytes) -> None:
         if self._deadline is None:
@@ -85,9 +120,10 @@ class BoundedHttp(HttpToolsProtocol):
             headers.append((b"content-length", b"%d" % len(body)))
             lines = [b"HTTP/1.1 400 Bad Request", *(name + b": " + value for name, value in headers), b"", b""]
             self.transport.write(b"\r\n".join(lines) + body)
-        self.transport.close()
+        self._hang_up()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._running = cycle
         super()._start_asgi_task(cycle, cast("Any", _crowded) if app is service_unavailable else app)
 
     def shutdown(self) -> None:
@@ -110,12 +146,25 @@ class BoundedHttp(HttpToolsProtocol):
 
     def _look(self) -> None:
         self._timer = None
-        if self._deadline is None or self.transport.is_closing():
-            return
-        if self._deadline > self.loop.time():
+        if self.transport.is_closing():
+            self.transport.abort()
+        elif self._deadline is not None and self._deadline > self.loop.time():
             self._look_at(self._deadline)
-        else:
-            self.transport.close()
+        elif self._deadline is not None:
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        self.transport.close()
+        self._await_the_end()
+
+    def _await_the_end(self) -> None:
+        """What was written before is still sent, but a reader who takes none of it keeps nothing open."""
+        self._look_at(self.loop.time() + UNREAD_WITHIN)
+
+    def _is_read(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
 
 
 async def _crowded(_scope: Scope, _receive: Receive, send: Send) -> None:

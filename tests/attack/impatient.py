@@ -21,6 +21,7 @@ if __name__ == "__main__":
     bounds = {
         "head": (connection, "HEAD_WITHIN"),
         "message": (connection, "MESSAGE_WITHIN"),
+        "unread": (connection, "UNREAD_WITHIN"),
         "body": (webhooks, "READ_WITHIN"),
         "waiting": (webhooks, "MAX_WAITING"),
         "bytes": (webhooks, "MAX_BYTES_WAITING"),
