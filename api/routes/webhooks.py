@@ -16,6 +16,7 @@ from api.limits import Admission
 from api.problems import ApiError
 from api.routes.docs import STRIPE, EventOperation, answers, refuses
 from api.routes.shapes import WebhookAnswer
+from engine.errors import InterlockError
 from engine.interlock import Interlock
 
 MAX_EVENT: Final = 1024 * 1024
@@ -40,7 +41,10 @@ async def _receive(scope: Scope, receive: Receive, send: Send) -> None:
     admission.take(size)
     try:
         receipt = await interlock.receive(body, signature)
+    except InterlockError as error:
+        raise error.with_traceback(None) from None  # its frames hold the body
     finally:
+        del body  # the answer may have to wait for a reader who takes his time, and must not keep it
         admission.give_back(size)
     await reply(send, 200, [JSON], _encode(receipt))
 
@@ -64,28 +68,33 @@ async def _body(receive: Receive, admission: Admission) -> bytes:
     # Nearly always all of it is here by now; how long the first of it may take is bounded by the server.
     piece, more = await _piece(receive)
     if more:
-        return await _rest(piece, receive, admission)
+        pieces = bytearray(piece)
+        del piece
+        return await _rest(pieces, receive, admission)
     if len(piece) > MAX_EVENT:
         raise RequestEntityTooLarge
     return piece
 
 
-async def _rest(piece: bytes, receive: Receive, admission: Admission) -> bytes:
-    """Read on from the first piece, in time, and for as long as there is room."""
-    pieces, more = bytearray(), True
+async def _rest(pieces: bytearray, receive: Receive, admission: Admission) -> bytes:
+    """Read on, in time, and for as long as there is room."""
+    piece, more = b"", True
     try:
         async with asyncio.timeout(READ_WITHIN) as until:
             with admission.sender(lambda: _end(until)) as sender:
-                while True:
+                admission.grow(sender, len(pieces))
+                while more and len(pieces) <= MAX_EVENT:
+                    piece, more = await _piece(receive)
                     admission.grow(sender, len(piece))
                     pieces += piece
-                    if len(pieces) > MAX_EVENT:
-                        raise RequestEntityTooLarge
-                    if not more:
-                        return bytes(pieces)
-                    piece, more = await _piece(receive)
+        if len(pieces) > MAX_EVENT:
+            raise RequestEntityTooLarge
+        return bytes(pieces)
     except TimeoutError:
         raise ApiError(408, "too-slow", "The body did not arrive in time.") from None
+    finally:
+        del piece  # the frames of an error live until it is answered
+        pieces.clear()
 
 
 def _end(until: asyncio.Timeout) -> None:

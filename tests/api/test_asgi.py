@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import sys
+import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -26,7 +29,14 @@ def app(tmp_path: Path) -> Litestar:
     return create_app(load_settings(environment(tmp_path)))
 
 
-async def ask(app: Litestar, method: str, path: str, messages: list[Message], *headers: tuple[bytes, bytes]) -> int:
+async def ask(
+    app: Litestar,
+    method: str,
+    path: str,
+    messages: list[Message],
+    *headers: tuple[bytes, bytes],
+    on_send: Callable[[], object] = bool,
+) -> int:
     """Ask once; what is told after the messages never comes.  Return the status of the answer."""
     scope: Any = {
         "type": "http", "method": method, "path": path, "raw_path": path.encode(), "root_path": "", "state": {},
@@ -42,6 +52,7 @@ async def ask(app: Litestar, method: str, path: str, messages: list[Message], *h
         return told.pop()
 
     async def send(message: Any) -> None:
+        on_send()
         said.append(message)
 
     await app(scope, receive, send)
@@ -105,3 +116,29 @@ def test_what_is_refused_is_forgotten(app: Litestar, monkeypatch: pytest.MonkeyP
                 gc.enable()
 
     assert asyncio.run(ask_twice()) == (status, [])
+
+
+@pytest.mark.parametrize("name", ["unsigned", "too slow", "left"])
+def test_a_refusal_holds_no_body(app: Litestar, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """While an answer waits for a reader that may never read, the body that was refused is held by nobody."""
+    monkeypatch.setattr(webhooks, "READ_WITHIN", 0.01)
+    method, path, messages, _ = REFUSED[name]
+    seen: list[tuple[int, int]] = []
+
+    def look() -> None:
+        seen.append((sys.getrefcount(MEGABYTE), tracemalloc.get_traced_memory()[0]))
+
+    async def ask_twice() -> None:
+        async with app.lifespan():
+            await ask(app, method, path, messages)
+            tracemalloc.start()
+            look()
+            try:
+                await ask(app, method, path, messages, on_send=look)
+            finally:
+                tracemalloc.stop()
+
+    asyncio.run(ask_twice())
+    (references, _), *later = seen
+    assert {count for count, _ in later} == {references}
+    assert max(held for _, held in later) < len(MEGABYTE) / 2
