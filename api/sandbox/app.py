@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import mimetypes
 import pathlib
 from collections.abc import AsyncGenerator
@@ -14,7 +15,7 @@ from urllib.parse import urlsplit
 from litestar import Litestar, MediaType, Request, Response, asgi, get, post
 from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
-from litestar.exceptions import NotFoundException
+from litestar.exceptions import HTTPException, NotFoundException
 from litestar.params import FromPath
 from litestar.types import Receive, Scope, Send
 
@@ -23,9 +24,11 @@ from .cards import offered
 from .carrier import Sandbox
 from .clock import SandboxClock
 from .errors import EMPTY, Obj, StripeError
-from .face import Face
+from .face import STATUS_TEXT, Face
 from .ledger import Ledger
 from .world import World
+
+log = logging.getLogger("sandbox")
 
 PAGES = pathlib.Path(__file__).parent / "pages"
 LOOPBACK = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?"
@@ -71,7 +74,7 @@ def create_sandbox(
         state=State({"sandbox": box}),
         lifespan=[running],
         cors_config=CORSConfig(allow_origins=[origin], allow_origin_regex=LOOPBACK, allow_headers=["*"]),
-        exception_handlers={StripeError: _refused},
+        exception_handlers={StripeError: _refused, Exception: _unforeseen},
         openapi_config=None,
         logging_config=None,
     )
@@ -161,6 +164,13 @@ def _box(state: State) -> Sandbox:
 
 def _refused(_request: Request[Any, Any, Any], error: StripeError) -> Response[Obj]:
     return Response(error.body, status_code=error.status)
+
+
+def _unforeseen(request: Request[Any, Any, Any], error: Exception) -> Response[Obj]:
+    if isinstance(error, HTTPException):  # a path or method that is not there
+        return _refused(request, StripeError(error.status_code, error.detail))
+    log.error("%s %s", request.method, request.url.path, exc_info=error)
+    return _refused(request, StripeError(500, STATUS_TEXT[500], type="api_error"))
 
 
 async def _json(request: Request[Any, Any, Any]) -> Obj:

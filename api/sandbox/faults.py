@@ -24,6 +24,20 @@ class Fault(NamedTuple):
     should_retry: str | None
 
 
+LEAST: dict[str, int] = {"status": 100, "timeout": 0, "slow": 0, "retry_after": 0, "times": 1}
+MOST: dict[str, int] = {"status": 599, "timeout": 3600, "slow": 3600, "retry_after": 3600, "times": 10_000}
+
+
+def _number(name: str, value: Any) -> Any:
+    """What is a number is one within its bounds, whole but for seconds; None and switches stay as they are."""
+    if name not in LEAST or value is None:
+        return value
+    kinds = (int, float) if name in ("timeout", "slow") else (int,)
+    if type(value) not in kinds or not LEAST[name] <= value <= MOST[name]:
+        raise invalid(f"{name} is a number from {LEAST[name]} to {MOST[name]}.", name)
+    return value
+
+
 class Faults:
     """The faults that are still to happen."""
 
@@ -38,11 +52,11 @@ class Faults:
         value = given.get(kind, DEFAULTS[kind])
         should = given.get("should_retry")
         fault = Fault(
-            kind, DEFAULTS[kind] if value is True else value, str(given.get("path_prefix", "/v1/")),
-            given.get("method"), given.get("retry_after"),
+            kind, DEFAULTS[kind] if value is True else _number(kind, value), str(given.get("path_prefix", "/v1/")),
+            given.get("method"), _number("retry_after", given.get("retry_after")),
             None if should is None else str(should).lower(),
         )  # fmt: skip
-        self._waiting.append((fault, int(given.get("times", 1))))
+        self._waiting.append((fault, _number("times", given.get("times", 1)) or 1))
 
     def clear(self) -> None:
         """No more faults."""

@@ -172,6 +172,7 @@ def test_no_parameter_breaks_it(seed: int) -> None:
 
 PANEL: dict[str, tuple[str, ...]] = {
     "next_payment": ("outcome", "customer", "user_id"),
+    "faults": ("kind", "status", "timeout", "slow", "times", "retry_after", "path_prefix", "method"),
     "account": ("retries_end", "first_failure_pause", "retries", "auto_resume"),
     "mischief": ("duplicate", "reorder", "delay", "drop", "twin", "seed"),
     "clock/advance": ("seconds", "to", "customer", "subscription"),
@@ -223,12 +224,14 @@ def test_what_nobody_foresaw(monkeypatch: pytest.MonkeyPatch, caplog: pytest.Log
 
     live = Live()
     try:
-        live.post("faults", {"status": "no number"})
+        live.post("faults", {"status": "no number"}, 400)
         monkeypatch.setattr(live.box.world, "request", mistaken)
-        for words in ("no number", "no such thing"):
-            answer = live.http.get("/v1/customers", headers={"Authorization": f"Bearer {KEY}"})
+        monkeypatch.setattr(live.box.faults, "add", mistaken)
+        api = live.http.get("/v1/customers", headers={"Authorization": f"Bearer {KEY}"})
+        panel = live.http.post("/_sandbox/faults", json={"status": 500})
+        for answer in (api, panel):
             assert (answer.status_code, answer.json()["error"]["type"]) == (500, "api_error")
-            assert answer.headers["request-id"].startswith("req_")
-            assert words in caplog.text
+        assert api.headers["request-id"].startswith("req_")
+        assert caplog.text.count("no such thing") >= 2
     finally:
         live.close()
