@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .errors import NOTHING, Obj, invalid, missing
 from .ledger import Ledger, in_range, same
 
@@ -28,10 +30,16 @@ def merge_metadata(obj: Obj, p: Obj) -> None:
 
 
 def assign(obj: Obj, p: Obj, *names: str) -> None:
-    """Plain fields: given values are taken, an empty string unsets."""
+    """Plain fields: given values are taken, an empty string unsets (a list is empty then)."""
     for name in names:
         if name in p:
-            obj[name] = None if p[name] == "" else p[name]
+            nothing: Any = [] if isinstance(obj.get(name), list) else None
+            obj[name] = nothing if p[name] == "" else p[name]
+
+
+def cleared(given: Obj | None) -> Obj:
+    """The fields of a hash, with null for each that is unset by an empty string."""
+    return {name: None if value == "" else value for name, value in (given or NOTHING).items()}
 
 
 def metadata(p: Obj) -> Obj:
@@ -64,7 +72,10 @@ def create_product(w: Ledger, p: Obj) -> Obj:
 
 def update_product(w: Ledger, p: Obj, id_: str) -> Obj:
     """POST /v1/products/:id"""
-    product = w.touch(w.get("product", id_))
+    product = w.get("product", id_)
+    if p.get("name") == "":
+        raise invalid("A product's name can't be unset.", "name", "parameter_invalid_empty")
+    w.touch(product)
     if p.get("default_price"):
         w.of("price", p["default_price"], "default_price")
     assign(product, p, "active", "name", "description", "images", "default_price", "marketing_features",

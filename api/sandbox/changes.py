@@ -6,7 +6,7 @@ from typing import Any
 
 from . import bills, collection
 from .cards import OK, PROCESSING
-from .catalog import assign, merge_metadata, require, same_currency
+from .catalog import assign, cleared, merge_metadata, require, same_currency
 from .errors import NOTHING, Obj, StripeError, invalid, missing, no_such
 from .ledger import Ledger
 from .lifecycle import earliest_end, ended_without_method, warn_of_trial_end
@@ -48,7 +48,7 @@ def update_subscription(w: Ledger, p: Obj, id_: str) -> Obj:
     merge_metadata(sub, p)
     for name in ("payment_settings", "cancellation_details", "invoice_settings"):
         if p.get(name):
-            sub[name] = (sub[name] or NOTHING) | p[name]
+            sub[name] = (sub[name] or NOTHING) | cleared(p[name])
     if end_behavior := (p.get("trial_settings") or NOTHING).get("end_behavior"):
         sub["trial_settings"]["end_behavior"] |= end_behavior
     if name := p.get("default_payment_method"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import collection, payments
 from .cards import AUTHENTICATE, BANK_ACCOUNTS, CARDS, DECLINES, OK, Card, of_token
-from .catalog import assign, merge_metadata, metadata, require
+from .catalog import assign, cleared, merge_metadata, metadata, require
 from .discounts import Use, redeem
 from .errors import NOTHING, Obj, invalid, no_such
 from .ledger import Ledger, in_range, same
@@ -12,6 +12,14 @@ from .params import check, whole
 
 FIELDS = ("address", "balance", "description", "email", "name", "phone", "preferred_locales", "shipping",
           "tax_exempt", "business_name", "individual_name", "invoice_prefix")  # fmt: skip
+
+
+def _assign(customer: Obj, p: Obj) -> None:
+    """Take the plain fields; two of them are either there or not, never null."""
+    assign(customer, p, *FIELDS)
+    for name in ("business_name", "individual_name"):
+        if customer.get(name, "") is None:
+            del customer[name]
 
 
 def create_customer(w: Ledger, p: Obj) -> Obj:
@@ -29,7 +37,7 @@ def create_customer(w: Ledger, p: Obj) -> Obj:
         "phone": None, "preferred_locales": [], "shipping": None, "tax_exempt": "none",
         "test_clock": clock,
     }  # fmt: skip
-    assign(customer, p, *FIELDS)
+    _assign(customer, p)
     w.put(customer)
     w.emit("customer.created", customer)
     _methods(w, customer, p)
@@ -127,7 +135,7 @@ def get_customer(w: Ledger, _p: Obj, id_: str) -> Obj:
 def update_customer(w: Ledger, p: Obj, id_: str) -> Obj:
     """POST /v1/customers/:id"""
     customer = w.touch(_living(w, id_))
-    assign(customer, p, *FIELDS)
+    _assign(customer, p)
     merge_metadata(customer, p)
     _methods(w, customer, p)
     _discount(w, customer, p)
@@ -191,8 +199,7 @@ def update_payment_method(w: Ledger, p: Obj, id_: str) -> Obj:
     """POST /v1/payment_methods/:id"""
     method = w.touch(w.get("payment_method", id_))
     assign(method, p, "allow_redisplay")
-    if details := p.get("billing_details"):
-        method["billing_details"] |= details
+    method["billing_details"] |= cleared(p.get("billing_details"))
     merge_metadata(method, p)
     w.emit("payment_method.updated", method)
     return method

@@ -15,6 +15,7 @@ from .cards import (
     Card,
     of_token,
 )
+from .catalog import cleared
 from .errors import NOTHING, Obj, StripeError, declined, invalid, no_such
 from .ledger import Ledger
 from .periods import DAY
@@ -77,7 +78,7 @@ def new_method(w: Ledger, card: Card, billing: Obj | None = None, metadata: Obj 
         "id": w.new_id("pm_"),
         "object": "payment_method",
         "allow_redisplay": "unspecified",
-        "billing_details": details | (billing or NOTHING),
+        "billing_details": details | cleared(billing),
         card.type: card_fields(card) if card.type == "card" else account_fields(card),
         "created": w.now,
         "customer": None,

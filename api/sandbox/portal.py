@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from . import bills, collection, payments
 from .cards import CARDS, DECLINES, OK, offered
 from .catalog import assign, merge_metadata, metadata, require
@@ -30,7 +32,7 @@ def create_configuration(w: Ledger, p: Obj) -> Obj:
         "business_profile": {"headline": None, "privacy_policy_url": None, "terms_of_service_url": None}
         | (p.get("business_profile") or NOTHING),
         "created": w.now, "default_return_url": p.get("default_return_url"),
-        "features": _features(p.get("features") or NOTHING), "is_default": first, "livemode": False,
+        "features": _features(_no_features(), p.get("features") or NOTHING), "is_default": first, "livemode": False,
         "login_page": {"enabled": bool((p.get("login_page") or NOTHING).get("enabled")), "url": None},
         "metadata": metadata(p), "name": p.get("name"), "updated": w.now,
     }  # fmt: skip
@@ -39,8 +41,8 @@ def create_configuration(w: Ledger, p: Obj) -> Obj:
     return configuration
 
 
-def _features(given: Obj) -> Obj:
-    base: Obj = {
+def _no_features() -> Obj:
+    return {
         "customer_update": {"allowed_updates": [], "enabled": False},
         "invoice_history": {"enabled": False},
         "payment_method_update": {"enabled": False, "payment_method_configuration": None},
@@ -54,13 +56,27 @@ def _features(given: Obj) -> Obj:
             "trial_update_behavior": "end_trial",
         },
     }  # fmt: skip
-    for name, value in given.items():
-        base[name] = base.get(name, {}) | value
-    base["subscription_update"]["products"] = [
+
+
+def _features(now: Obj, given: Obj) -> Obj:
+    """The features, with what is given of them."""
+    features = _merged(now, given)
+    features["subscription_update"]["products"] = [
         {"adjustable_quantity": {"enabled": False, "maximum": None, "minimum": 0}} | product
-        for product in base["subscription_update"]["products"] or EMPTY
+        for product in features["subscription_update"]["products"] or EMPTY
     ]
-    return base
+    return features
+
+
+def _merged(now: Obj, given: Obj) -> Obj:
+    """A hash of hashes: what is not given stays as it is."""
+    merged = dict(now)
+    for name, value in given.items():
+        if isinstance(value, dict) and isinstance(now.get(name), dict):
+            merged[name] = _merged(now[name], cast("Obj", value))
+        else:
+            assign(merged, given, name)
+    return merged
 
 
 def update_configuration(w: Ledger, p: Obj, id_: str) -> Obj:
@@ -70,7 +86,7 @@ def update_configuration(w: Ledger, p: Obj, id_: str) -> Obj:
     if p.get("business_profile"):
         configuration["business_profile"] |= p["business_profile"]
     if p.get("features"):
-        configuration["features"] = _features(configuration["features"] | p["features"])
+        configuration["features"] = _features(configuration["features"], p["features"])
     merge_metadata(configuration, p)
     configuration["updated"] = w.now
     w.emit("billing_portal.configuration.updated", configuration)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import bills, collection, payments
 from .cards import AUTHENTICATE, OK, PROCESSING
-from .catalog import create_product, metadata, recurring_of, require, same_currency
+from .catalog import cleared, create_product, metadata, recurring_of, require, same_currency
 from .discounts import Use, redeem
 from .errors import EMPTY, NOTHING, Obj, StripeError, invalid
 from .ledger import Ledger, in_range, same
@@ -179,7 +179,7 @@ def _blank(w: Ledger, customer: Obj, p: Obj) -> Obj:
         "latest_invoice": None, "livemode": False, "managed_payments": None, "metadata": metadata(p),
         "next_pending_invoice_item_invoice": None, "on_behalf_of": None, "pause_collection": None,
         "payment_settings": {"payment_method_options": None, "payment_method_types": None,
-                             "save_default_payment_method": "off"} | (p.get("payment_settings") or NOTHING),
+                             "save_default_payment_method": "off"} | cleared(p.get("payment_settings")),
         "pending_invoice_item_interval": None, "pending_setup_intent": None, "pending_update": None,
         "schedule": None, "start_date": w.now, "status": "trialing" if trial_end else start,
         "status_details": None, "test_clock": customer.get("test_clock"), "transfer_data": None,

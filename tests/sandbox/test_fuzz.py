@@ -161,7 +161,6 @@ def check_calls(seed: int, count: int = CALLS) -> set[int]:
     return seen
 
 
-@pytest.mark.usefixtures("misfits_meant")
 @pytest.mark.parametrize("seed", [1, 2])
 def test_no_parameter_breaks_it(seed: int) -> None:
     """Whatever parameters an endpoint gets, and whenever: an answer, never a 500."""

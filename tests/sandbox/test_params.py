@@ -132,6 +132,31 @@ def test_currencies(bench: Bench) -> None:
     bench.subscribe(currency="usd")
 
 
+# -- unset by an empty string ------------------------------------------------------------------------
+
+
+def test_what_is_unset_has_the_shape_of_nothing(bench: Bench) -> None:
+    """An empty string unsets: to null, to an empty list, to a field that is not there; a product's name never."""
+    product = bench.post("products", {"name": "x", "images": ["https://a.example/a.png"], "description": "x"})
+    changed = bench.post(f"products/{product['id']}", {"images": "", "description": ""})
+    assert (changed["images"], changed["description"]) == ([], None)
+    assert bench.refuse(400, "POST", f"products/{product['id']}", {"name": ""})["param"] == "name"
+    customer = bench.post("customers", {"name": "x", "business_name": "x"})
+    changed = bench.post(f"customers/{customer['id']}", {"name": "", "business_name": ""})
+    assert (changed["name"], "business_name" in changed) == (None, False)
+
+
+def test_a_portal_feature_keeps_what_is_not_given(bench: Bench) -> None:
+    """One field of one feature is changed, and the others stay as they were."""
+    cancel = {"enabled": True, "mode": "immediately", "cancellation_reason": {"enabled": True, "options": ["unused"]}}
+    made = bench.post("billing_portal/configurations", {"features": {"subscription_cancel": cancel}})
+    path = f"billing_portal/configurations/{made['id']}"
+    changed = bench.post(path, {"features": {"subscription_cancel": {"cancellation_reason": {"enabled": False}}}})
+    assert changed["features"]["subscription_cancel"] == made["features"]["subscription_cancel"] | {
+        "cancellation_reason": {"enabled": False, "options": ["unused"]}
+    }
+
+
 # -- bounds ----------------------------------------------------------------------------------------
 
 
