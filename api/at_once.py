@@ -2,8 +2,8 @@
 
 Finding and calling a handler costs more than all that the busiest routes do.  Their handlers still stand in
 the route table and in the OpenAPI document; requests that are not exactly theirs (another method, a trailing
-slash) take Litestar's way and come here through the handler's middleware.  Guards are asked, hooks called and
-errors answered as everywhere.
+slash) take Litestar's way and come here through the handler's middleware.  Guards are asked and errors answered
+as everywhere; of Litestar's hooks only the security headers' is there, and what it does is done by `head`.
 """
 
 from __future__ import annotations
@@ -25,12 +25,15 @@ from litestar.types import (
     Send,
 )
 
+from api.headers import ALWAYS
+
 Headers: TypeAlias = list[tuple[bytes, bytes]]
 Function: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 Guards: TypeAlias = Sequence[Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], Awaitable[None]]]
 JSON: Final = (b"content-type", b"application/json")
 _OPTION: Final = "at_once"
 _RAISED: Final = "interlock.raised"
+_ALWAYS: Final = tuple(ALWAYS.items())
 
 
 class AtOnce(NamedTuple):
@@ -88,7 +91,7 @@ class Service(Litestar):
             return
         scope["app"] = scope["litestar_app"] = self
         try:
-            await way(scope, receive, self._wrap_send(send, scope))
+            await way(scope, receive, send)
         except Exception as error:
             scope[_RAISED] = error  # Litestar finds the same route, raises it there, and answers as everywhere
             await super().__call__(scope, receive, send)
@@ -98,14 +101,14 @@ def _guards(handler: BaseRouteHandler) -> Guards:
     return cast("Guards", handler.resolve_guards())  # pyright: ignore[reportUnknownMemberType]
 
 
+def head(status: int, headers: Headers) -> HTTPResponseStartEvent:
+    """Begin an answer, with the headers that every answer has."""
+    return {"type": "http.response.start", "status": status, "headers": [*headers, *_ALWAYS]}
+
+
 async def reply(send: Send, status: int, headers: Headers, body: bytes) -> None:
     """Send a whole answer."""
     length = () if status == 304 else ((b"content-length", b"%d" % len(body)),)
-    start: HTTPResponseStartEvent = {
-        "type": "http.response.start",
-        "status": status,
-        "headers": [*headers, *length],
-    }
     content: HTTPResponseBodyEvent = {"type": "http.response.body", "body": body, "more_body": False}
-    await send(start)
+    await send(head(status, [*headers, *length]))
     await send(content)

@@ -18,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from api.app import close_streams
 from api.at_once import reply
+from api.headers import ALWAYS
 from api.problems import bare
 from api.whole_answer import WholeAnswer
 
@@ -117,7 +118,7 @@ class BoundedHttp(HttpToolsProtocol):
         cycle = cast("Any", self.cycle)  # None until the first request, whatever it declares
         if cycle is None or not cycle.response_started or (cycle.response_complete and not self._in_message):
             headers, body = bare(HTTPStatus.BAD_REQUEST, "bad-request", msg)
-            headers.append((b"content-length", b"%d" % len(body)))
+            headers += [(b"content-length", b"%d" % len(body)), *ALWAYS.items()]
             lines = [b"HTTP/1.1 400 Bad Request", *(name + b": " + value for name, value in headers), b"", b""]
             self.transport.write(b"\r\n".join(lines) + body)
         self._hang_up()

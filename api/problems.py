@@ -17,7 +17,6 @@ from litestar.exceptions import HTTPException
 from litestar.response import Response
 from msgspec import Meta, Struct
 
-from api.headers import ALWAYS
 from api.jwks import KeysUnavailable
 from engine import errors
 
@@ -92,14 +91,14 @@ def respond(
 def bare(
     status: HTTPStatus, kind: str, detail: str, *, retry_after: int | None = None
 ) -> tuple[list[tuple[bytes, bytes]], bytes]:
-    """Make what the server itself answers, beneath the application: all headers but the length, and the body.
+    """Make what the server itself answers, beneath the application: its own headers, and the body.
 
     The connection ends with it.
     """
-    headers = {b"content-type": MEDIA_TYPE.encode(), b"cache-control": b"no-store", **ALWAYS, b"connection": b"close"}
+    headers = [(b"content-type", MEDIA_TYPE.encode()), (b"cache-control", b"no-store"), (b"connection", b"close")]
     if retry_after is not None:
-        headers[b"retry-after"] = b"%d" % retry_after
-    return [*headers.items()], _encode(status, kind, detail, {})
+        headers.append((b"retry-after", b"%d" % retry_after))
+    return headers, _encode(status, kind, detail, {})
 
 
 def _encode(status: HTTPStatus, kind: str, detail: str, more: Mapping[str, Any]) -> bytes:

@@ -9,8 +9,9 @@ import asyncio
 import logging
 from typing import Final, cast
 
-from litestar.types import HTTPResponseBodyEvent, HTTPResponseStartEvent, Receive, Scope, Send
+from litestar.types import HTTPResponseBodyEvent, Receive, Scope, Send
 
+from api.at_once import head
 from api.auth import User
 from api.limits import Slots
 from engine.config import Clock
@@ -63,8 +64,7 @@ class EventStream:
             # Watched before it is read, so that no change falls between the two.
             with self._interlock.watch(self._user.id) as watch:
                 first = await self._interlock.state(self._user.id)
-                start: HTTPResponseStartEvent = {"type": "http.response.start", "status": 200, "headers": _HEADERS}
-                await send(start)
+                await send(head(200, _HEADERS))
                 self._streams.watches.add(watch)
                 speaking = asyncio.create_task(self._speak(first, watch, send))
                 try:
