@@ -134,8 +134,8 @@ async def next_data(lines: AsyncIterator[str]) -> str:
     return line
 
 
-async def settled(database: Database, seconds: float) -> None:
-    """Wait until nothing is left to ask of Stripe."""
+async def settled(database: Database, seconds: float = 90) -> None:
+    """Wait until nothing is left to ask of Stripe; how long that takes on a busy machine is no promise."""
     until = time.monotonic() + seconds
     while True:
         rows = await database.look("SELECT count(*) FROM ask")

@@ -54,7 +54,7 @@ async def test_two_nodes_end_at_the_truth_though_one_is_killed(postgres: Databas
                         other.kill()
 
             await asyncio.gather(*(send() for _ in range(SENDERS)))
-            await settled(postgres, 30)
+            await settled(postgres)
             await stores_the_truth(postgres, lives)
             for life in rng.sample(lives, 25):
                 shown = await left.state(client, life.sub.user or "")
@@ -113,7 +113,7 @@ async def test_a_node_answers_503_while_the_database_is_away_and_recovers(tmp_pa
                 again = await asyncio.gather(*(node.deliver(body) for body in bodies))
                 assert None not in again
                 assert again[: len(first)] == ["duplicate"] * len(first)
-                await settled(postgres, 20)
+                await settled(postgres)
             finally:
                 node.kill()
             assert await postgres.look("SELECT count(*) FROM event") == [(len(bodies),)]

@@ -142,7 +142,7 @@ async def test_both_workers_end_at_the_truth(postgres: Database, tmp_path: Path)
                 by_worker[pid] += 1
 
         await asyncio.gather(*(send(pid, client) for pid, client in clients))
-        await settled(postgres, 20)
+        await settled(postgres)
         await stores_the_truth(postgres, lives)
         for n, life in enumerate(lives):
             _, client = clients[n % len(clients)]
