@@ -38,6 +38,8 @@ def get_endpoint(w: Ledger, _p: Obj, id_: str) -> Obj:
 def update_endpoint(w: Ledger, p: Obj, id_: str) -> Obj:
     """POST /v1/webhook_endpoints/:id"""
     endpoint = w.touch(w.get("webhook_endpoint", id_))
+    if p.get("url") == "":
+        raise invalid("An endpoint's url can't be unset.", "url", "parameter_invalid_empty")
     assign(endpoint, p, "url", "description", "enabled_events")
     merge_metadata(endpoint, p)
     if "disabled" in p:

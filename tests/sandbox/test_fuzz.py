@@ -115,7 +115,7 @@ class Fuzz:
         if depth > 4:
             return {}
         names = set(self.dice.sample(sorted(hints), self.dice.randint(0, min(len(hints), 3))))
-        names |= {name for name in REQUIRED & set(hints) if self.dice.random() < 0.8}
+        names |= {name for name in sorted(REQUIRED & set(hints)) if self.dice.random() < 0.8}
         return {name: self.named(name, hints[name], depth) for name in sorted(names)}
 
     def named(self, name: str, hint: Any, depth: int) -> Any:
