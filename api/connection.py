@@ -17,8 +17,7 @@ from uvicorn.protocols.http.flow_control import service_unavailable
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from api.app import close_streams
-from api.at_once import reply
-from api.headers import ALWAYS
+from api.at_once import head, reply
 from api.problems import bare
 from api.whole_answer import WholeAnswer
 
@@ -118,7 +117,7 @@ class BoundedHttp(HttpToolsProtocol):
         cycle = cast("Any", self.cycle)  # None until the first request, whatever it declares
         if cycle is None or not cycle.response_started or (cycle.response_complete and not self._in_message):
             headers, body = bare(HTTPStatus.BAD_REQUEST, "bad-request", msg)
-            headers += [(b"content-length", b"%d" % len(body)), *ALWAYS.items()]
+            headers = head(400, [*headers, (b"content-length", b"%d" % len(body))])["headers"]
             lines = [b"HTTP/1.1 400 Bad Request", *(name + b": " + value for name, value in headers), b"", b""]
             self.transport.write(b"\r\n".join(lines) + body)
         self._hang_up()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import mimetypes
 import pathlib
 from collections.abc import AsyncGenerator
@@ -24,11 +23,9 @@ from .cards import offered
 from .carrier import Sandbox
 from .clock import SandboxClock
 from .errors import EMPTY, Obj, StripeError
-from .face import STATUS_TEXT, Face
+from .face import Face, unforeseen
 from .ledger import Ledger
 from .world import World
-
-log = logging.getLogger("sandbox")
 
 PAGES = pathlib.Path(__file__).parent / "pages"
 LOOPBACK = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?"
@@ -169,8 +166,7 @@ def _refused(_request: Request[Any, Any, Any], error: StripeError) -> Response[O
 def _unforeseen(request: Request[Any, Any, Any], error: Exception) -> Response[Obj]:
     if isinstance(error, HTTPException):  # a path or method that is not there
         return _refused(request, StripeError(error.status_code, error.detail))
-    log.error("%s %s", request.method, request.url.path, exc_info=error)
-    return _refused(request, StripeError(500, STATUS_TEXT[500], type="api_error"))
+    return _refused(request, unforeseen(request.method, request.url.path, error))
 
 
 async def _json(request: Request[Any, Any, Any]) -> Obj:

@@ -28,6 +28,12 @@ STATUS_TEXT = {
 }  # fmt: skip
 
 
+def unforeseen(method: str, path: str, error: Exception) -> StripeError:
+    """Log what nobody foresaw, and tell it as Stripe's own fault."""
+    log.error("%s %s", method, path, exc_info=error)
+    return StripeError(500, STATUS_TEXT[500], type="api_error")
+
+
 class Face:
     """The ASGI application."""
 
@@ -40,10 +46,9 @@ class Face:
             return
         try:
             await self._serve(scope, receive, send)
-        except Exception:
-            log.exception("%s %s", scope["method"], scope["path"])
-            error = StripeError(500, STATUS_TEXT[500], type="api_error")
-            await self._send(send, Answer(500, error.body, {"request-id": self.sandbox.world.new_id("req_")}))
+        except Exception as error:
+            told = unforeseen(scope["method"], scope["path"], error)
+            await self._send(send, Answer(500, told.body, {"request-id": self.sandbox.world.new_id("req_")}))
 
     async def _serve(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
         """Key, fault, parameters, answer."""

@@ -13,7 +13,7 @@ from typing import Any, Final
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 
-from tests.sandbox.command import Sandbox
+from tests.sandbox.command import Sandbox, started
 
 NAMES: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS: Final = (
@@ -155,13 +155,8 @@ def window(chromium: str) -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     """One sandbox for all tests; each has a user of its own."""
-    running = Sandbox(tmp_path_factory.mktemp("sandbox"))
-    try:
-        running.wait()
+    with started(tmp_path_factory.mktemp("sandbox")) as running:
         yield running
-    finally:
-        running.stop()
-    running.check_what_it_keeps()
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,8 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Generator
+from contextlib import contextmanager
 from email.message import Message
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -104,3 +106,15 @@ class Sandbox:
             self._process.kill()
             self._process.wait()
         self._log.close()
+
+
+@contextmanager
+def started(folder: Path) -> Generator[Sandbox]:
+    """Run the command for the length of a block; what it kept is validated after it."""
+    running = Sandbox(folder)
+    try:
+        running.wait()
+        yield running
+    finally:
+        running.stop()
+    running.check_what_it_keeps()

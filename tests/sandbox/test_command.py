@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from api.sandbox.outbox import KINDS
-from tests.sandbox.command import Sandbox
+from tests.sandbox.command import Sandbox, started
 
 DAY = 86_400
 
@@ -18,14 +18,9 @@ DAY = 86_400
 @pytest.fixture(scope="module")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     """The real command, once for the module, a month ahead of the real clock."""
-    running = Sandbox(tmp_path_factory.mktemp("command"))
-    try:
-        running.wait()
+    with started(tmp_path_factory.mktemp("command")) as running:
         running.panel("clock/advance", {"seconds": 30 * DAY})
         yield running
-    finally:
-        running.stop()
-    running.check_what_it_keeps()
 
 
 def test_an_answer_bears_one_date_and_it_is_the_sandboxs(sandbox: Sandbox) -> None:
