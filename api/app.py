@@ -15,19 +15,19 @@ from litestar.di import Provide
 from litestar.exceptions import NotFoundException
 from litestar.plugins import InitPlugin
 
-from api.at_once import Service
-from api.auth import Tokens
-from api.headers import add_security_headers, page_policy
-from api.limits import Admission, TokenBuckets
-from api.pages import DemoSettings, demo_router
-from api.problems import HANDLERS
-from api.routes import billing, diagrams, health, subscription, webhooks
-from api.routes.docs import openapi
-from api.routes.stream import Streams
-from api.settings import Settings, load_settings
-from engine.config import Config
-from engine.errors import InterlockError
-from engine.interlock import Interlock
+from interlock.api.auth.tokens import Tokens
+from interlock.api.demo.page import DemoSettings, demo_router
+from interlock.api.http.front import Service
+from interlock.api.http.headers import add_security_headers, page_policy
+from interlock.api.http.limits import Admission, TokenBuckets
+from interlock.api.http.problems import HANDLERS
+from interlock.api.routes import billing, diagrams, health, subscription, webhooks
+from interlock.api.routes.stream import Streams
+from interlock.api.schema.docs import openapi
+from interlock.api.settings import Settings, load_settings
+from interlock.engine.config import Config
+from interlock.engine.errors import InterlockError
+from interlock.engine.interlock import Interlock
 
 log = logging.getLogger("interlock")
 

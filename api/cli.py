@@ -20,16 +20,16 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from api import server
-from api.app import create_app, installed_version
-from api.server import listen
-from api.settings import load_settings
-from engine import diagram
-from engine.config import Config
-from engine.errors import InterlockError
-from engine.interlock import Interlock
-from engine.move import move
-from engine.reconcile import Difference
+from interlock.api.app import create_app, installed_version
+from interlock.api.http import server
+from interlock.api.http.server import listen
+from interlock.api.settings import load_settings
+from interlock.engine import diagram
+from interlock.engine.config import Config
+from interlock.engine.errors import InterlockError
+from interlock.engine.flow.sweep import Difference
+from interlock.engine.interlock import Interlock
+from interlock.engine.operate.move import move
 
 P = ParamSpec("P")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -101,7 +101,7 @@ def serve(host: str, port: int, workers: int) -> None:
     if workers > 1 and settings.database_url.startswith("sqlite"):
         raise click.UsageError("--workers: SQLite has one writing process; more than one worker needs PostgreSQL")
     # Each worker makes its own application of the same environment; one alone is made here, where faults are told.
-    app = create_app(settings) if workers == 1 else "api.server:worker"
+    app = create_app(settings) if workers == 1 else "interlock.api.http.server:worker"
     words = f"Interlock serves http://{f'[{host}]' if ':' in host else host}:{port}"
     with listen(host, port) as bound:
         if not server.serve(app, bound, workers, lambda: out.print(words, highlight=False)):
@@ -119,7 +119,7 @@ def serve(host: str, port: int, workers: int) -> None:
 @one_line
 def sandbox(port: int, stripe_port: int, data: Path | None) -> None:
     """Try it all with no Stripe account: the service, a stand-in Stripe and a page."""
-    from api.sandbox_run import Sandbox  # no other command needs a stand-in Stripe
+    from interlock.api.demo.run import Sandbox  # no other command needs a stand-in Stripe
 
     if port == stripe_port:
         raise click.UsageError("--port and --stripe-port must differ")

@@ -3,13 +3,13 @@
 Read `table`, `machine`, `inbox` and `truth`, in this order, and you know the system.
 """
 
-from engine.access import Access, access, available_actions
-from engine.config import Config
-from engine.interlock import Interlock
-from engine.machine import decide
-from engine.plans import Catalogue, load_catalogue, read_catalogue
-from engine.states import Decision, Evidence, Facts, Kind, Outcome, State, Subscription
-from engine.table import TRANSITIONS, Transition
+from interlock.engine.config import Config
+from interlock.engine.core.access import Access, access, available_actions
+from interlock.engine.core.catalogue import Catalogue, load_catalogue, read_catalogue
+from interlock.engine.core.machine import decide
+from interlock.engine.core.states import Decision, Evidence, Facts, Kind, Outcome, State, Subscription
+from interlock.engine.core.table import TRANSITIONS, Transition
+from interlock.engine.interlock import Interlock
 
 __all__ = [
     "TRANSITIONS",

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from engine.plans import Catalogue
+from interlock.engine.core.catalogue import Catalogue
 
 Clock: TypeAlias = Callable[[], float]
 """Seconds since 1970, UTC.  The service and the sandbox's stand-in Stripe share one."""

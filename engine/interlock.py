@@ -11,21 +11,21 @@ from typing import Final
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from engine import view
-from engine.checkout import Checkout, CheckoutSession
-from engine.config import Config
-from engine.errors import InterlockError, StoreUnavailable, place_of
-from engine.hub import Hub, Watch
-from engine.inbox import Inbox, Receipt
-from engine.owners import redraw
-from engine.reconcile import Difference, Progress, Reconciler
-from engine.retention import forget_old_payloads
-from engine.states import State
-from engine.store import Row, Store, Work
-from engine.store.opening import open_store
-from engine.store.sqlite import SqliteStore
-from engine.stripe_client import StripeClient, decoded
-from engine.truth import Truth
+from interlock.engine.commands.checkout import Checkout, CheckoutSession
+from interlock.engine.config import Config
+from interlock.engine.core import view
+from interlock.engine.core.states import State
+from interlock.engine.errors import InterlockError, StoreUnavailable, place_of
+from interlock.engine.flow.asker import Truth
+from interlock.engine.flow.retention import forget_old_payloads
+from interlock.engine.flow.runner import Inbox, Receipt
+from interlock.engine.flow.streams import Hub, Watch
+from interlock.engine.flow.sweep import Difference, Progress, Reconciler
+from interlock.engine.store import Row, Store, Work
+from interlock.engine.store.opening import open_store
+from interlock.engine.store.sqlite.store import SqliteStore
+from interlock.engine.units.owners import redraw
+from interlock.engine.wire.client import StripeClient, decoded
 
 log = logging.getLogger("interlock")
 

@@ -23,9 +23,9 @@ import pytest
 import uvicorn
 from hypothesis import HealthCheck, settings
 
-from api.app import create_app
-from api.server import listen, server_config
-from api.settings import load_settings
+from interlock.api.app import create_app
+from interlock.api.http.server import listen, server_config
+from interlock.api.settings import load_settings
 from tests import counts
 from tests.reliability.scale import Figure
 from tests.sandbox.watch import misfits, watch
@@ -149,7 +149,7 @@ def process_environment(settings: dict[str, str]) -> dict[str, str]:
     return kept | {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "200"} | settings
 
 
-COMMAND: Final = [sys.executable, "-W", "error", "-m", "api.cli"]
+COMMAND: Final = [sys.executable, "-W", "error", "-m", "interlock.api.cli"]
 
 
 class Service:

@@ -15,13 +15,25 @@ from xml.etree import ElementTree
 
 import pytest
 
-from engine import diagram, guards
-from engine.access import access
-from engine.diagram.layout import EXIT, FRAME, HEIGHT, PLACES, ROUTES, START_LABEL, WIDTH, Box, route_of, text_width
-from engine.diagram.reading import ARROWS, FROM_THE_FRAME, RULES, Standing, standing
-from engine.plans import AccessPolicy
-from engine.states import ENDED, LIVING, Facts, State, Subscription
-from engine.table import TRANSITIONS
+from interlock.engine import diagram
+from interlock.engine.core import guards
+from interlock.engine.core.access import access
+from interlock.engine.core.catalogue import AccessPolicy
+from interlock.engine.core.states import ENDED, LIVING, Facts, State, Subscription
+from interlock.engine.core.table import TRANSITIONS
+from interlock.engine.diagram.layout import (
+    EXIT,
+    FRAME,
+    HEIGHT,
+    PLACES,
+    ROUTES,
+    START_LABEL,
+    WIDTH,
+    Box,
+    route_of,
+    text_width,
+)
+from interlock.engine.diagram.reading import ARROWS, FROM_THE_FRAME, RULES, Standing, standing
 
 COMMITTED = Path(__file__).parents[1] / "diagrams"
 SVG = "{http://www.w3.org/2000/svg}"
@@ -351,7 +363,8 @@ def test_row_of_the_page_lights_its_arrow() -> None:
 def test_drawing_twice_is_the_same() -> None:
     """No clock, no chance, no order of a set in it: the same table is the same bytes."""
     program = (
-        "from engine import diagram as d; print(d.svg() + d.dot() + d.mermaid() + d.markdown() + d.page(), end='')"
+        "from interlock.engine import diagram as d; "
+        "print(d.svg() + d.dot() + d.mermaid() + d.markdown() + d.page(), end='')"
     )
     runs = [
         subprocess.run(

@@ -9,11 +9,11 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from msgspec import Struct
 
-from api.auth import UserRequest, require_user
-from api.limits import TokenBuckets
-from api.routes.docs import ANYONE, USER, answers, refuses
-from api.routes.shapes import CheckoutAnswer, CheckoutBody, PortalAnswer, PortalBody, StrictBody
-from engine.interlock import Interlock, PlanShown
+from interlock.api.auth.tokens import UserRequest, require_user
+from interlock.api.http.limits import TokenBuckets
+from interlock.api.schema.docs import ANYONE, USER, answers, refuses
+from interlock.api.schema.shapes import CheckoutAnswer, CheckoutBody, PortalAnswer, PortalBody, StrictBody
+from interlock.engine.interlock import Interlock, PlanShown
 
 BURST: Final = 60
 PER_SECOND: Final = 1.0

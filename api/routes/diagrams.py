@@ -7,9 +7,9 @@ from typing import Final
 
 from litestar import Response, get
 
-from api.headers import PICTURE_POLICY, page_policy
-from api.routes.docs import ANYONE, answers
-from engine import diagram
+from interlock.api.http.headers import PICTURE_POLICY, page_policy
+from interlock.api.schema.docs import ANYONE, answers
+from interlock.engine import diagram
 
 _KEEP: Final = {"Cache-Control": "no-cache"}
 

@@ -10,11 +10,11 @@ from litestar import Response, get
 from litestar.di import NamedDependency
 from msgspec import Struct
 
-from api.auth import require_operator
-from api.problems import respond
-from api.routes.docs import ANYONE, OPERATOR, answers, refuses
-from api.routes.stream import Streams
-from engine.interlock import Interlock
+from interlock.api.auth.tokens import require_operator
+from interlock.api.http.problems import respond
+from interlock.api.routes.stream import Streams
+from interlock.api.schema.docs import ANYONE, OPERATOR, answers, refuses
+from interlock.engine.interlock import Interlock
 
 ANSWER_WITHIN: Final = 5.0
 PROMETHEUS: Final = "text/plain; version=0.0.4"

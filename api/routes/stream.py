@@ -11,12 +11,12 @@ from typing import Final, cast
 
 from litestar.types import HTTPResponseBodyEvent, Receive, Scope, Send
 
-from api.at_once import head
-from api.auth import User
-from api.limits import Slots
-from engine.config import Clock
-from engine.errors import InterlockError
-from engine.interlock import Interlock, Shown, Watch
+from interlock.api.auth.tokens import User
+from interlock.api.http.front import head
+from interlock.api.http.limits import Slots
+from interlock.engine.config import Clock
+from interlock.engine.errors import InterlockError
+from interlock.engine.interlock import Interlock, Shown, Watch
 
 log = logging.getLogger("interlock.stream")
 

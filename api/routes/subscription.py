@@ -10,14 +10,14 @@ from litestar.di import NamedDependency
 from litestar.params import HeaderParameter, QueryParameter
 from litestar.types import Receive, Scope, Send
 
-from api.at_once import JSON, Headers, at_once, reply
-from api.auth import User, UserRequest, require_user
-from api.headers import PICTURE_POLICY
-from api.routes.docs import ENTRY, USER, USER_STATE, answers, refuses
-from api.routes.shapes import UserStateAnswer
-from api.routes.stream import EventStream
-from engine import diagram
-from engine.interlock import HistoryPage, Interlock
+from interlock.api.auth.tokens import User, UserRequest, require_user
+from interlock.api.http.front import JSON, Headers, at_once, reply
+from interlock.api.http.headers import PICTURE_POLICY
+from interlock.api.routes.stream import EventStream
+from interlock.api.schema.docs import ENTRY, USER, USER_STATE, answers, refuses
+from interlock.api.schema.shapes import UserStateAnswer
+from interlock.engine import diagram
+from interlock.engine.interlock import HistoryPage, Interlock
 
 MAX_SEQ: Final = 2**53 - 1  # what JSON can say exactly
 _ETAGS: Final = re.compile(rb'(?:W/)?("[^"]*")')

@@ -11,13 +11,13 @@ from litestar.exceptions import ClientException
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from litestar.types import Receive, Scope, Send
 
-from api.at_once import JSON, at_once, reply
-from api.limits import Admission
-from api.problems import ApiError
-from api.routes.docs import STRIPE, EventOperation, answers, refuses
-from api.routes.shapes import WebhookAnswer
-from engine.errors import InterlockError
-from engine.interlock import Interlock
+from interlock.api.http.front import JSON, at_once, reply
+from interlock.api.http.limits import Admission
+from interlock.api.http.problems import ApiError
+from interlock.api.schema.docs import STRIPE, EventOperation, answers, refuses
+from interlock.api.schema.shapes import WebhookAnswer
+from interlock.engine.errors import InterlockError
+from interlock.engine.interlock import Interlock
 
 MAX_EVENT: Final = 1024 * 1024
 READ_WITHIN: Final = 15.0

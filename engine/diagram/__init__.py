@@ -11,8 +11,10 @@ from html import escape
 from pathlib import Path
 from typing import Final
 
-from engine.diagram.drawing import svg
-from engine.diagram.reading import (
+from interlock.engine.core.states import ENDED, LIVING, State
+from interlock.engine.core.table import TRANSITIONS, Transition
+from interlock.engine.diagram.drawing import svg
+from interlock.engine.diagram.reading import (
     ALL_LIVING,
     ANYWHERE,
     ARROWS,
@@ -25,9 +27,7 @@ from engine.diagram.reading import (
     guard_names,
     standing,
 )
-from engine.diagram.webpage import ICON, page
-from engine.states import ENDED, LIVING, State
-from engine.table import TRANSITIONS, Transition
+from interlock.engine.diagram.webpage import ICON, page
 
 __all__ = ["ICON", "check", "dot", "markdown", "mermaid", "page", "svg", "write"]
 
@@ -157,7 +157,7 @@ def _readme() -> str:
 _README: Final = """\
 # The subscription machine
 
-<!-- Generated from engine/table.py by `interlock diagram --out diagrams`; `--check` finds an edit by hand. -->
+<!-- Generated from engine/core/table.py by `interlock diagram --out diagrams`; `--check` finds an edit by hand. -->
 
 [![The subscription state machine](subscription.svg)](subscription.svg)
 

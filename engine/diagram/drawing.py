@@ -13,8 +13,10 @@ from math import dist
 from pathlib import Path
 from typing import Final
 
-from engine.diagram.ink import arrowhead, path, rect, text, towards
-from engine.diagram.layout import (
+from interlock.engine.core.states import ENDED, State
+from interlock.engine.core.table import Transition
+from interlock.engine.diagram.ink import arrowhead, path, rect, text, towards
+from interlock.engine.diagram.layout import (
     EXIT,
     FRAME,
     GUARD_SIZE,
@@ -31,9 +33,16 @@ from engine.diagram.layout import (
     straight,
     text_width,
 )
-from engine.diagram.reading import ARROWS, FROM_THE_FRAME, RULES, Rule, Standing, guard_names, rule_between, standing
-from engine.states import ENDED, State
-from engine.table import Transition
+from interlock.engine.diagram.reading import (
+    ARROWS,
+    FROM_THE_FRAME,
+    RULES,
+    Rule,
+    Standing,
+    guard_names,
+    rule_between,
+    standing,
+)
 
 Step = tuple[State, State]
 

@@ -7,7 +7,7 @@ from html import escape
 from math import dist
 from typing import Final
 
-from engine.diagram.layout import GUARD_SIZE, TRIGGER_SIZE, Anchor, Box, Point, text_width
+from interlock.engine.diagram.layout import GUARD_SIZE, TRIGGER_SIZE, Anchor, Box, Point, text_width
 
 _CORNER: Final = 12
 _SETTING: Final = {

@@ -10,9 +10,9 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Final, Literal, NamedTuple
 
-from engine.diagram.reading import guard_names
-from engine.states import State
-from engine.table import Transition
+from interlock.engine.core.states import State
+from interlock.engine.core.table import Transition
+from interlock.engine.diagram.reading import guard_names
 
 Point = tuple[float, float]
 Anchor = Literal["start", "middle", "end"]

@@ -11,10 +11,10 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from engine import guards
-from engine.guards import Guard
-from engine.states import ENDED, LIVING, State
-from engine.table import TRANSITIONS, Transition
+from interlock.engine.core import guards
+from interlock.engine.core.guards import Guard
+from interlock.engine.core.states import ENDED, LIVING, State
+from interlock.engine.core.table import TRANSITIONS, Transition
 
 ANYWHERE: Final = "what Stripe answered"
 ITSELF: Final = "itself"

@@ -12,8 +12,10 @@ from string import Template
 from typing import Final
 from urllib.parse import quote
 
-from engine.diagram.drawing import svg
-from engine.diagram.reading import (
+from interlock.engine.core.states import LIVING, State
+from interlock.engine.core.table import TRANSITIONS, Transition
+from interlock.engine.diagram.drawing import svg
+from interlock.engine.diagram.reading import (
     ALL_LIVING,
     ANYWHERE,
     ARROWS,
@@ -24,8 +26,6 @@ from engine.diagram.reading import (
     guard_names,
     standing,
 )
-from engine.states import LIVING, State
-from engine.table import TRANSITIONS, Transition
 
 _SIGNAL: Final = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect x="9" y="2" width="14" height="28" rx="7"'

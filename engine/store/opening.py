@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from engine.errors import BadConfiguration
-from engine.store import Store
-from engine.store.sqlite import SqliteStore
+from interlock.engine.errors import BadConfiguration
+from interlock.engine.store import Store
+from interlock.engine.store.sqlite.store import SqliteStore
 
 
 async def open_store(url: str, *, service: bool) -> Store:
@@ -18,7 +18,7 @@ async def open_store(url: str, *, service: bool) -> Store:
     if scheme not in ("postgresql", "postgres"):
         raise BadConfiguration("DATABASE_URL: expected sqlite:///… or postgresql://…")
     try:
-        from engine.store.postgres import PostgresStore
+        from interlock.engine.store.postgres.store import PostgresStore
     except ModuleNotFoundError as error:
         if error.name != "asyncpg":
             raise

@@ -7,7 +7,7 @@ import re
 from importlib.resources import files
 from typing import Final, NamedTuple
 
-from engine.errors import BadConfiguration
+from interlock.engine.errors import BadConfiguration
 
 SQLITE: Final = {
     "int": "integer",

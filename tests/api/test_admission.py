@@ -7,8 +7,8 @@ import random
 
 import pytest
 
-from api.limits import SPARED, Admission, Sender
-from api.problems import ApiError
+from interlock.api.http.limits import SPARED, Admission, Sender
+from interlock.api.http.problems import ApiError
 
 
 class Crowd:

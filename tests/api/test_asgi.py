@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from litestar import Litestar
 
-from api.app import create_app
-from api.routes import webhooks
-from api.settings import load_settings
+from interlock.api.app import create_app
+from interlock.api.routes import webhooks
+from interlock.api.settings import load_settings
 from tests.conftest import ROOT, environment, sign, subscription_event
 
 Message = dict[str, Any]

@@ -19,8 +19,8 @@ import httpx
 import pytest
 from click.testing import CliRunner, Result
 
-from api.cli import main
-from engine.store.opening import open_store
+from interlock.api.cli import main
+from interlock.engine.store.opening import open_store
 from tests.conftest import COMMAND, environment, free_port, process_environment
 
 
@@ -167,7 +167,7 @@ def test_reconcile_without_stripe(tmp_path: Path) -> None:
     assert done.stderr.strip()
 
 
-SANDBOX = [sys.executable, "-m", "api.cli", "sandbox"]
+SANDBOX = [sys.executable, "-m", "interlock.api.cli", "sandbox"]
 
 
 def test_the_sandbox(tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from api.app import ROUTES
-from api.problems import HANDLERS
-from api.routes.schema_page import words
-from engine import diagram, errors
+from interlock.api.app import ROUTES
+from interlock.api.http.problems import HANDLERS
+from interlock.api.schema.page import words
+from interlock.engine import diagram, errors
 from tests.conftest import Service, subscription_event
 
 

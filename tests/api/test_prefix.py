@@ -12,8 +12,8 @@ import pytest
 from litestar import Litestar, asgi
 from litestar.types import Receive, Scope, Send
 
-from api.app import create_app
-from api.settings import load_settings
+from interlock.api.app import create_app
+from interlock.api.settings import load_settings
 from tests.conftest import environment, make_token, sign, subscription_event
 
 MOUNTS = ["/billing", "/a/b", "/s", "/subscription"]

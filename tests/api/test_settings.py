@@ -9,8 +9,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from api.settings import load_settings
-from engine.errors import BadConfiguration
+from interlock.api.settings import load_settings
+from interlock.engine.errors import BadConfiguration
 from tests.conftest import COMMAND, environment, process_environment
 
 PEM, INFO = Encoding.PEM, PublicFormat.SubjectPublicKeyInfo

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from api.routes import stream
+from interlock.api.routes import stream
 from tests.conftest import Service, StartService, make_token, subscription_event
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from litestar.routes import HTTPRoute
 
-from api.app import ROUTES
-from api.auth import require_operator, require_user
+from interlock.api.app import ROUTES
+from interlock.api.auth.tokens import require_operator, require_user
 from tests.conftest import ADMIN_TOKEN, Service, StartService, make_token, subscription_event
 
 ANYONES = {

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import uvicorn
 
-from api.server import listen, server_config
+from interlock.api.http.server import listen, server_config
 from tests.conftest import free_port
 
 PLAIN = (b"content-type", b"text/plain")

@@ -11,8 +11,10 @@ import json
 import sys
 from typing import Any
 
-from api import cli, connection, jwks, server
-from api.routes import billing, webhooks
+from interlock.api import cli
+from interlock.api.auth import jwks
+from interlock.api.http import connection, server
+from interlock.api.routes import billing, webhooks
 
 if __name__ == "__main__":
     told: dict[str, Any] = json.loads(sys.argv.pop(1))

@@ -40,7 +40,7 @@ def begin(environments: list[dict[str, str]], *, port: int) -> list[Ended]:
 
 
 def _child(given: dict[str, str], port: int, out: int) -> None:
-    from api import cli
+    from interlock.api import cli
 
     os.dup2(out, 1)
     os.dup2(out, 2)

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import uvicorn
 
-from api.app import create_app
-from api.server import server_config
-from api.settings import load_settings
+from interlock.api.app import create_app
+from interlock.api.http.server import server_config
+from interlock.api.settings import load_settings
 from tests.attack.test_isolation import until
 from tests.attack.victim import Obj, Victim, fresh
 from tests.conftest import Service, environment, make_token, sign, subscription_event

@@ -11,8 +11,8 @@ from collections import Counter
 
 import pytest
 
-from api.limits import MAX_USERS, TokenBuckets
-from api.problems import ApiError
+from interlock.api.http.limits import MAX_USERS, TokenBuckets
+from interlock.api.http.problems import ApiError
 from tests.attack.hose import ask, pour, webhook
 from tests.attack.victim import Victim, bearer, closed_by_the_server, fresh
 from tests.conftest import ADMIN_TOKEN, sign, subscription_event

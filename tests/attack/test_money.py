@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from api.routes.shapes import MAX_QUANTITY
+from interlock.api.schema.shapes import MAX_QUANTITY
 from tests.attack.hose import Answer
 from tests.attack.victim import Obj, Victim, fresh
 from tests.faults.standin import StandIn

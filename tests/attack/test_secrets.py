@@ -11,8 +11,8 @@ from urllib.parse import quote
 
 import jwt
 
-from api.app import create_app
-from api.settings import load_settings
+from interlock.api.app import create_app
+from interlock.api.settings import load_settings
 from tests.attack.conftest import StartVictim
 from tests.attack.hose import ask, pour, webhook
 from tests.attack.starts import begin

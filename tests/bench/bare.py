@@ -8,7 +8,7 @@ from typing import Any
 
 from litestar import Litestar, Request, get, post
 
-from engine import webhooks
+from interlock.engine.wire import events as webhooks
 
 _SECRETS = (os.environ.get("STRIPE_WEBHOOK_SECRET", "").encode(),)
 

@@ -15,12 +15,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from engine.plans import read_catalogue
-from engine.rows import Moment
-from engine.store.sqlite import SqliteStore
-from engine.store.statements import SQLITE, migrations
-from engine.webhooks import read
-from engine.work import take
+from interlock.engine.core.catalogue import read_catalogue
+from interlock.engine.store.sqlite.store import SqliteStore
+from interlock.engine.store.statements import SQLITE, migrations
+from interlock.engine.units.evidence import take
+from interlock.engine.units.records import Moment
+from interlock.engine.wire.events import read
 from tests.bench import traffic
 from tests.bench.subjects import PLANS
 

@@ -15,9 +15,9 @@ from typing import Final
 
 import msgspec
 
-from engine import machine as engine_machine
-from engine.states import Outcome, Subscription
-from engine.webhooks import Event, read
+from interlock.engine.core import machine as engine_machine
+from interlock.engine.core.states import Outcome, Subscription
+from interlock.engine.wire.events import Event, read
 from tests.bench import machine, traffic
 from tests.bench.subjects import ROOT, Subject
 

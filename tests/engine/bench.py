@@ -10,8 +10,8 @@ from typing import Any, cast
 
 import msgspec
 
-from engine.checkout import CheckoutSession
-from engine.interlock import Interlock
+from interlock.engine.commands.checkout import CheckoutSession
+from interlock.engine.interlock import Interlock
 from tests.engine.conftest import SECRET, make_config
 from tests.sandbox.live import KEY, Live
 from tests.stripe_payloads import Obj, body_of, signed

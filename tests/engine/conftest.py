@@ -10,16 +10,16 @@ from typing import Any, Final
 import msgspec
 import pytest
 
-from engine.config import Config
-from engine.hub import Hub
-from engine.inbox import Inbox
-from engine.interlock import Interlock
-from engine.plans import Catalogue, read_catalogue
-from engine.rows import load
-from engine.states import Facts, Outcome, Subscription
-from engine.store.sqlite import SqliteStore
-from engine.webhooks import CustomerReport
-from engine.work import Reading, answer
+from interlock.engine.config import Config
+from interlock.engine.core.catalogue import Catalogue, read_catalogue
+from interlock.engine.core.states import Facts, Outcome, Subscription
+from interlock.engine.flow.runner import Inbox
+from interlock.engine.flow.streams import Hub
+from interlock.engine.interlock import Interlock
+from interlock.engine.store.sqlite.store import SqliteStore
+from interlock.engine.units.evidence import Reading, answer
+from interlock.engine.units.records import load
+from interlock.engine.wire.events import CustomerReport
 from tests.stripe_payloads import T0, Obj, Sub, body_of, signed
 
 SECRET: Final = "whsec_0123456789abcdef0123456789abcdef"
@@ -136,7 +136,7 @@ class Desk:
 
 def read(sub: Sub) -> Facts:
     """Read a subscription's facts through the wire."""
-    from engine import wire
+    from interlock.engine.wire import objects as wire
 
     return wire.facts_of(msgspec.json.decode(msgspec.json.encode(sub.json()), type=wire.Subscription))
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.access import Access, access, available_actions, best, may_check_out
-from engine.plans import AccessPolicy
-from engine.states import Facts, State, Subscription
+from interlock.engine.core.access import Access, access, available_actions, best, may_check_out
+from interlock.engine.core.catalogue import AccessPolicy
+from interlock.engine.core.states import Facts, State, Subscription
 from tests.engine.conftest import read
 from tests.stripe_payloads import DAY, MONTH, T0, Line, Sub
 

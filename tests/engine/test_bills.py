@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.bills import Bill, expected_states, merge
-from engine.states import LIVING, Facts, State, Subscription
+from interlock.engine.core.invoices import Bill, expected_states, merge
+from interlock.engine.core.states import LIVING, Facts, State, Subscription
 
 BILLS = st.builds(
     Bill,

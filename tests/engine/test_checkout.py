@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.errors import (
+from interlock.engine.errors import (
     AlreadySubscribed,
     NoCustomer,
     StripeRefused,

@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine.errors import BadEvent, BadSignature
-from engine.plans import read_catalogue
-from engine.states import Outcome
-from engine.view import rfc3339
+from interlock.engine.core.catalogue import read_catalogue
+from interlock.engine.core.states import Outcome
+from interlock.engine.core.view import rfc3339
+from interlock.engine.errors import BadEvent, BadSignature
 from tests.engine.conftest import PLANS, SECRET, Desk
 from tests.stripe_payloads import (
     CREATED,
@@ -647,7 +647,7 @@ async def test_a_status_that_we_do_not_know_is_a_living_one(desk: Desk) -> None:
 
 async def test_drawing_a_user_of_whom_nothing_is_known_changes_nothing(desk: Desk) -> None:
     """`version` rises only when something shown changes: asking for a checkout shows nothing new."""
-    from engine.owners import redraw
+    from interlock.engine.units.owners import redraw
 
     before = await desk.state()
     assert await desk.inbox.work(lambda moment: redraw("u_1", moment)) is False

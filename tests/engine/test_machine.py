@@ -9,9 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.machine import decide, triggers_from
-from engine.states import ENDED, LIVING, STATUSES, Decision, Evidence, Facts, Kind, Outcome, State, Subscription
-from engine.table import TRANSITIONS
+from interlock.engine.core.machine import decide, triggers_from
+from interlock.engine.core.states import (
+    ENDED,
+    LIVING,
+    STATUSES,
+    Decision,
+    Evidence,
+    Facts,
+    Kind,
+    Outcome,
+    State,
+    Subscription,
+)
+from interlock.engine.core.table import TRANSITIONS
 
 NEW_STATUS = "frozen_by_stripe"
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.errors import BadConfiguration
-from engine.plans import load_catalogue, read_catalogue
+from interlock.engine.core.catalogue import load_catalogue, read_catalogue
+from interlock.engine.errors import BadConfiguration
 
 GOOD = """
 [access]

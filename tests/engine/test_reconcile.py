@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.reconcile import Difference
+from interlock.engine.flow.sweep import Difference
 from tests.engine.bench import Bench
 
 pytestmark = pytest.mark.anyio

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from engine.config import Config
-from engine.interlock import Interlock
+from interlock.engine.config import Config
+from interlock.engine.interlock import Interlock
 from tests.engine.conftest import SECRET, Clock, make_config
 from tests.stripe_payloads import T0, Life, Sub, body_of, signed
 

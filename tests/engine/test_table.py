@@ -6,9 +6,9 @@ from collections import Counter
 
 import pytest
 
-from engine.states import ENDED, LIVING, State
-from engine.table import TRANSITIONS
-from engine.webhooks import EVENT_TYPES
+from interlock.engine.core.states import ENDED, LIVING, State
+from interlock.engine.core.table import TRANSITIONS
+from interlock.engine.wire.events import EVENT_TYPES
 
 # Stripe's lifecycle, as the triggers of the field's own words: (from, to) → trigger.
 LIFECYCLE = {

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.interlock import Interlock
+from interlock.engine.interlock import Interlock
 from tests.engine.bench import Bench, eventually
 from tests.engine.conftest import SECRET, make_config
 from tests.lifecycle.stripe_truth import TruthfulStripe

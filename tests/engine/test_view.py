@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine.plans import read_catalogue
-from engine.states import Subscription
-from engine.view import Standing, encode, rfc3339, view
+from interlock.engine.core.catalogue import read_catalogue
+from interlock.engine.core.states import Subscription
+from interlock.engine.core.view import Standing, encode, rfc3339, view
 from tests.engine.conftest import PLANS, read
 from tests.stripe_payloads import DAY, MONTH, T0, Line, Sub
 

@@ -13,9 +13,9 @@ import stripe
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from engine.errors import BadEvent, BadSignature
-from engine.states import Kind
-from engine.webhooks import EVENT_TYPES, read, verify
+from interlock.engine.core.states import Kind
+from interlock.engine.errors import BadEvent, BadSignature
+from interlock.engine.wire.events import EVENT_TYPES, read, verify
 from tests.stripe_payloads import (
     NEWEST,
     OLDEST,

@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine import wire
-from engine.bills import Bill as HeldBill
-from engine.states import Facts, Item
+from interlock.engine.core.invoices import Bill as HeldBill
+from interlock.engine.core.states import Facts, Item
+from interlock.engine.wire import objects as wire
 from tests.stripe_payloads import (
     DAY,
     MONTH,

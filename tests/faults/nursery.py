@@ -20,12 +20,12 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from api import cli
-from api.app import create_app
-from api.settings import Settings
-from engine import truth
-from engine.store import sqlite
-from engine.stripe_client import StripeClient
+from interlock.api import cli
+from interlock.api.app import create_app
+from interlock.api.settings import Settings
+from interlock.engine.flow import asker as truth
+from interlock.engine.store.sqlite import store as sqlite
+from interlock.engine.wire.client import StripeClient
 from tests.faults.processes import RUNNING
 
 _NAMES: Final = {sql: name for name, sql in cast("dict[str, str]", vars(sqlite)["_STATEMENTS"]).items()}

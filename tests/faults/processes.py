@@ -19,7 +19,7 @@ from tests.conftest import ADMIN_TOKEN, ROOT, environment, free_port, make_token
 Obj = dict[str, Any]
 PYTHON: Final = [sys.executable, "-W", "error", "-W", "ignore:Use 'content=:DeprecationWarning"]
 """Every warning is an error, but for the one that stripe's SDK calls forth in httpx at each POST."""
-COMMAND: Final = [*PYTHON, "-m", "api.cli"]
+COMMAND: Final = [*PYTHON, "-m", "interlock.api.cli"]
 PLANS: Final = """
 [plans.starter]
 name = "Starter"

@@ -21,8 +21,8 @@ import httpx
 import uvicorn
 from litestar.types import Receive, Scope, Send
 
-from api.sandbox import Sandbox, create_sandbox
-from api.sandbox.face import Face
+from interlock.api.sandbox import Sandbox, create_sandbox
+from interlock.api.sandbox.face import Face
 from tests.conftest import WEBHOOK_SECRET, free_port
 
 Obj = dict[str, Any]

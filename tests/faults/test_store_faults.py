@@ -20,16 +20,17 @@ from typing import Any, Final, cast
 
 import pytest
 
-from engine import truth
-from engine.checkout import Checkout
-from engine.config import Config
-from engine.errors import StoreUnavailable
-from engine.hub import Hub
-from engine.inbox import Inbox
-from engine.rows import Moment
-from engine.store import Work, sqlite
-from engine.store.sqlite import SqliteStore
-from engine.work import Reading, answer
+from interlock.engine.commands.checkout import Checkout
+from interlock.engine.config import Config
+from interlock.engine.errors import StoreUnavailable
+from interlock.engine.flow import asker as truth
+from interlock.engine.flow.runner import Inbox
+from interlock.engine.flow.streams import Hub
+from interlock.engine.store import Work
+from interlock.engine.store.sqlite import store as sqlite
+from interlock.engine.store.sqlite.store import SqliteStore
+from interlock.engine.units.evidence import Reading, answer
+from interlock.engine.units.records import Moment
 from tests.conftest import sign
 from tests.engine.conftest import make_config, read
 from tests.faults.processes import Life, Nursery, Served, bearer, crowd_client, settings_in

@@ -13,9 +13,9 @@ from typing import Any, Final, NamedTuple
 import httpx
 import pytest
 
-from engine.errors import StripeRefused, StripeUnavailable
-from engine.interlock import Interlock
-from engine.stripe_client import RETRIES
+from interlock.engine.errors import StripeRefused, StripeUnavailable
+from interlock.engine.interlock import Interlock
+from interlock.engine.wire.client import RETRIES
 from tests.engine.conftest import SECRET, make_config
 from tests.faults.processes import PLANS, Life, Nursery, bearer, crowd_client, settings_in
 from tests.faults.standin import StandIn

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from engine.view import rfc3339
+from interlock.engine.core.view import rfc3339
 from tests.lifecycle.process import Process, Sender
 from tests.lifecycle.stripe_truth import TruthfulStripe
 from tests.stripe_payloads import MONTH, NEWEST, OLDEST, Life, Line, Obj, Sub, fresh

@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from engine.states import STATUSES, Evidence, Facts, Item, Kind, State, Subscription
+from interlock.engine.core.states import STATUSES, Evidence, Facts, Item, Kind, State, Subscription
 
 NOW: Final = 1_780_000_000
 AS_OF: Final = NOW - 100

@@ -8,15 +8,15 @@ from typing import Any, Final
 
 import msgspec
 
-from engine import wire
-from engine.config import Config
-from engine.hub import Hub
-from engine.inbox import Inbox
-from engine.plans import AccessPolicy, Catalogue, Plan
-from engine.states import Outcome
-from engine.store import Row, Store, Work
-from engine.truth import Question, claim, reading_of
-from engine.work import answer
+from interlock.engine.config import Config
+from interlock.engine.core.catalogue import AccessPolicy, Catalogue, Plan
+from interlock.engine.core.states import Outcome
+from interlock.engine.flow.asker import Question, claim, reading_of
+from interlock.engine.flow.runner import Inbox
+from interlock.engine.flow.streams import Hub
+from interlock.engine.store import Row, Store, Work
+from interlock.engine.units.evidence import answer
+from interlock.engine.wire import objects as wire
 from tests.reliability.bodies import MIDDLE as BETWEEN
 from tests.reliability.bodies import NEW, OLD
 from tests.reliability.lifecycles import PLACE, Lifecycle

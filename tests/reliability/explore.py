@@ -16,10 +16,10 @@ from typing import TypeAlias
 
 import msgspec
 
-from engine import wire
-from engine.states import STATUSES, Facts, Outcome
-from engine.truth import Question, reading_of
-from engine.work import Reading
+from interlock.engine.core.states import STATUSES, Facts, Outcome
+from interlock.engine.flow.asker import Question, reading_of
+from interlock.engine.units.evidence import Reading
+from interlock.engine.wire import objects as wire
 from tests.reliability.bodies import Obj
 from tests.reliability.laboratory import ABSENT, EVIDENCE, FREE, LEASED, SUB, Fault, Laboratory, Result, Stored, Story
 

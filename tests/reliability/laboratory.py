@@ -11,14 +11,14 @@ import itertools
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from engine import webhooks
-from engine.plans import Catalogue
-from engine.rows import Moment
-from engine.states import ENDED, Outcome
-from engine.store import Work
-from engine.truth import LEASE_MS, claim
-from engine.webhooks import Event
-from engine.work import Reading, answer, take
+from interlock.engine.core.catalogue import Catalogue
+from interlock.engine.core.states import ENDED, Outcome
+from interlock.engine.flow.asker import LEASE_MS, claim
+from interlock.engine.store import Work
+from interlock.engine.units.evidence import Reading, answer, take
+from interlock.engine.units.records import Moment
+from interlock.engine.wire import events as webhooks
+from interlock.engine.wire.events import Event
 from tests.reliability.bodies import Obj
 from tests.reliability.lite import connect, drive
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from engine import wire
+from interlock.engine.wire import objects as wire
 from tests.reliability.bodies import MONTH, NEW, START, Obj, event, invoice, subscription
 
 DAY: Final = 86_400

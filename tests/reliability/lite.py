@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, TypeVar
 
-from engine.store import Work
-from engine.store.sqlite import split
-from engine.store.statements import SQLITE, migrations, statements
+from interlock.engine.store import Work
+from interlock.engine.store.sqlite.store import split
+from interlock.engine.store.statements import SQLITE, migrations, statements
 
 T = TypeVar("T")
 

@@ -27,19 +27,19 @@ class Mutant(NamedTuple):
 
 
 def _guard(name: str, old: str, new: str, promise: str) -> Mutant:
-    return Mutant(name, "guards.py", old, new, promise)
+    return Mutant(name, "core/guards.py", old, new, promise)
 
 
 def _machine(name: str, old: str, new: str, promise: str) -> Mutant:
-    return Mutant(name, "machine.py", old, new, promise)
+    return Mutant(name, "core/machine.py", old, new, promise)
 
 
 def _row(name: str, old: str, new: str) -> Mutant:
-    return Mutant(name, "table.py", old, new, TABLE)
+    return Mutant(name, "core/table.py", old, new, TABLE)
 
 
 def _work(name: str, old: str, new: str, promise: str) -> Mutant:
-    return Mutant(name, "work.py", old, new, promise)
+    return Mutant(name, "units/evidence.py", old, new, promise)
 
 
 _LATER, _CHAIN = "evidence.created > known.as_of", "evidence.previous == known.facts"
@@ -105,24 +105,24 @@ MUTANTS: Final = (
     _work("a 404 has no fence", "if held.known.evidence != reading.evidence_at_ask:", "if False:", FENCED),
     _work("grace from receipt", "_note_bill(known, event.bill)", "_note_bill(known, "
           "msgspec.structs.replace(event.bill, failed_at=event.bill.failed_at and int(moment.now)))", GRACE),
-    Mutant("the last word on an invoice wins", "bills.py", "max(both, key=_progress)", "heard", MERGED),
-    Mutant("grace from the last failure", "bills.py", "failed_at=min(", "failed_at=max(", GRACE),
-    Mutant("cancel_at is ignored", "access.py", "if facts.cancel_at is not None and facts.cancel_at <= now:",
+    Mutant("the last word on an invoice wins", "core/invoices.py", "max(both, key=_progress)", "heard", MERGED),
+    Mutant("grace from the last failure", "core/invoices.py", "failed_at=min(", "failed_at=max(", GRACE),
+    Mutant("cancel_at is ignored", "core/access.py", "if facts.cancel_at is not None and facts.cancel_at <= now:",
            "if False:", ACCESS),
-    Mutant("grace never ends", "access.py", "if ends <= now:", "if False:", ACCESS),
-    Mutant("grace ends a second late", "access.py", "if ends <= now:", "if ends < now:", ACCESS),
-    Mutant("paused collection pays", "access.py", "if facts.collection_paused and", "if False and", ACCESS),
-    Mutant("an unknown status grants", "access.py", "if facts is None or subscription.unknown_status is not None:",
+    Mutant("grace never ends", "core/access.py", "if ends <= now:", "if False:", ACCESS),
+    Mutant("grace ends a second late", "core/access.py", "if ends <= now:", "if ends < now:", ACCESS),
+    Mutant("paused collection pays", "core/access.py", "if facts.collection_paused and", "if False and", ACCESS),
+    Mutant("an unknown status grants", "core/access.py", "if facts is None or subscription.unknown_status is not None:",
            "if facts is None:", ACCESS),
-    Mutant("an empty secret signs", "webhooks.py", "        if not secret:\n", "        if False:\n", SIGNED),
-    Mutant("the future is accepted", "webhooks.py", "abs(now - int(timestamp))", "(now - int(timestamp))", SIGNED),
-    Mutant("any signature will do", "webhooks.py", "if not matched:", "if False:", SIGNED),
-    Mutant("the time is not signed", "webhooks.py", 'signed = timestamp + b"." + body',
+    Mutant("an empty secret signs", "wire/events.py", "        if not secret:\n", "        if False:\n", SIGNED),
+    Mutant("the future is accepted", "wire/events.py", "abs(now - int(timestamp))", "(now - int(timestamp))", SIGNED),
+    Mutant("any signature will do", "wire/events.py", "if not matched:", "if False:", SIGNED),
+    Mutant("the time is not signed", "wire/events.py", 'signed = timestamp + b"." + body',
            'signed = b"1780000000." + body', SIGNED),
-    Mutant("the latest end counts", "wire.py", "min(ends, default=None)", "max(ends, default=None)", VERSIONS),
-    Mutant("cancel_at_period_end is ignored", "wire.py", "if sub.cancel_at_period_end else None", "if False else None",
-           VERSIONS),
-    Mutant("acknowledged before COMMIT", "store/sqlite.py",
+    Mutant("the latest end counts", "wire/objects.py", "min(ends, default=None)", "max(ends, default=None)", VERSIONS),
+    Mutant("cancel_at_period_end is ignored", "wire/objects.py",
+           "if sub.cancel_at_period_end else None", "if False else None", VERSIONS),
+    Mutant("acknowledged before COMMIT", "store/sqlite/store.py",
            'results = [_drive(connection, job.work()) for job in jobs]\n            connection.execute("COMMIT")',
            "results = [_drive(connection, job.work()) for job in jobs]", COMMITTED),
     Mutant("the row of an ended one is overwritten", "store/statements.sql",
@@ -132,9 +132,9 @@ MUTANTS: Final = (
            " AND (state NOT IN ('canceled', 'incomplete_expired') OR state = $2)", "", ENDS),
     Mutant("a lease leases nothing", "store/statements.sql", "UPDATE ask SET lease_until = $2, attempts",
            "UPDATE ask SET lease_until = 0 * $2, attempts", SETTLED),
-    Mutant("a question forgets what was heard", "truth.py", "rows[0][0] if rows else 0, attempts", "0, attempts",
+    Mutant("a question forgets what was heard", "flow/asker.py", "rows[0][0] if rows else 0, attempts", "0, attempts",
            SETTLED),
-    Mutant("a sweep only looks", "reconcile.py", 'outcome = await self._truth.ask(subscription_id, "reconcile")',
+    Mutant("a sweep only looks", "flow/sweep.py", 'outcome = await self._truth.ask(subscription_id, "reconcile")',
            "outcome = Outcome.UNCHANGED", HEALED),
-    Mutant("a late user is not linked", "owners.py", '    yield "event_link", (subscription_id,)\n', "", LEARNED),
+    Mutant("a late user is not linked", "units/owners.py", '    yield "event_link", (subscription_id,)\n', "", LEARNED),
 )  # fmt: skip

@@ -9,10 +9,10 @@ from typing import Any, Final, cast
 import pytest
 from msgspec.structs import replace
 
-from engine import guards, machine
-from engine.guards import Guard
-from engine.states import Decision, Evidence, Facts, Kind, Outcome, Subscription
-from engine.table import TRANSITIONS
+from interlock.engine.core import guards, machine
+from interlock.engine.core.guards import Guard
+from interlock.engine.core.states import Decision, Evidence, Facts, Kind, Outcome, Subscription
+from interlock.engine.core.table import TRANSITIONS
 
 Neighbour = Callable[[pytest.MonkeyPatch], None]
 

@@ -20,20 +20,22 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
-import engine
-from engine import bills, webhooks, wire
-from engine.access import DAY, access
-from engine.bills import Bill
-from engine.errors import BadSignature
-from engine.machine import decide
-from engine.plans import AccessPolicy, Catalogue
-from engine.rows import Moment
-from engine.states import ENDED, Kind, Outcome, State
-from engine.store import Work
-from engine.store.opening import open_store
-from engine.table import TRANSITIONS
-from engine.truth import Question, claim, reading_of
-from engine.work import Reading, answer, take
+import interlock
+from interlock.engine.core import invoices as bills
+from interlock.engine.core.access import DAY, access
+from interlock.engine.core.catalogue import AccessPolicy, Catalogue
+from interlock.engine.core.invoices import Bill
+from interlock.engine.core.machine import decide
+from interlock.engine.core.states import ENDED, Kind, Outcome, State
+from interlock.engine.core.table import TRANSITIONS
+from interlock.engine.errors import BadSignature
+from interlock.engine.flow.asker import Question, claim, reading_of
+from interlock.engine.store import Work
+from interlock.engine.store.opening import open_store
+from interlock.engine.units.evidence import Reading, answer, take
+from interlock.engine.units.records import Moment
+from interlock.engine.wire import events as webhooks
+from interlock.engine.wire import objects as wire
 from tests.reliability.bodies import MONTH, START, VERSIONS, customer, event, invoice, subscription
 from tests.reliability.cells import cells, known_in
 from tests.reliability.crowd import Crowd
@@ -326,7 +328,7 @@ PROMISES: Final[dict[str, Callable[[], None]]] = {
 
 
 if __name__ == "__main__":
-    here = Path(engine.__file__).parent.parent
+    here = Path(interlock.__file__).parent.parent
     assert here == Path.cwd(), f"judges {here}, not {Path.cwd()}"
     for name in sys.argv[1:]:
         PROMISES[name]()

@@ -18,16 +18,16 @@ from typing import Any, Final
 
 import msgspec
 
-from api.sandbox.carrier import signature
-from api.sandbox.outbox import Delivery
-from engine.config import Config
-from engine.errors import InterlockError, StoreUnavailable, StripeUnavailable
-from engine.hub import Hub
-from engine.inbox import Inbox
-from engine.reconcile import Reconciler
-from engine.states import ENDED, Facts, State
-from engine.store import Work
-from engine.truth import Truth
+from interlock.api.sandbox.carrier import signature
+from interlock.api.sandbox.outbox import Delivery
+from interlock.engine.config import Config
+from interlock.engine.core.states import ENDED, Facts, State
+from interlock.engine.errors import InterlockError, StoreUnavailable, StripeUnavailable
+from interlock.engine.flow.asker import Truth
+from interlock.engine.flow.runner import Inbox
+from interlock.engine.flow.streams import Hub
+from interlock.engine.flow.sweep import Reconciler
+from interlock.engine.store import Work
 from tests.reliability.bodies import START
 from tests.reliability.crowd import CATALOGUE
 from tests.reliability.lite import LiteStore, T, commit, connect, drive

@@ -9,12 +9,12 @@ from typing import Any, Final
 
 import msgspec
 
-from api.sandbox.world import World
-from engine import wire
-from engine.errors import StripeRefused, StripeUnavailable
-from engine.states import Facts
-from engine.stripe_client import Answer, NoSuchObject
-from engine.webhooks import EVENT_TYPES
+from interlock.api.sandbox.world import World
+from interlock.engine.core.states import Facts
+from interlock.engine.errors import StripeRefused, StripeUnavailable
+from interlock.engine.wire import objects as wire
+from interlock.engine.wire.client import Answer, NoSuchObject
+from interlock.engine.wire.events import EVENT_TYPES
 from tests.reliability.bodies import START, Obj
 
 DAY: Final = 86_400

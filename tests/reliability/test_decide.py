@@ -9,12 +9,12 @@ from typing import Any, cast
 
 from msgspec.structs import replace
 
-from engine import guards, machine
-from engine.access import DAY, Access, access
-from engine.machine import decide
-from engine.plans import AccessPolicy
-from engine.states import ENDED, LIVING, STATUSES, Decision, Kind, Outcome, State, Subscription
-from engine.table import TRANSITIONS
+from interlock.engine.core import guards, machine
+from interlock.engine.core.access import DAY, Access, access
+from interlock.engine.core.catalogue import AccessPolicy
+from interlock.engine.core.machine import decide
+from interlock.engine.core.states import ENDED, LIVING, STATUSES, Decision, Kind, Outcome, State, Subscription
+from interlock.engine.core.table import TRANSITIONS
 from tests.reliability.cells import NOW, Cell, again, cells, known_in
 from tests.reliability.scale import Figure
 

@@ -26,12 +26,12 @@ from typing import Any
 
 import pytest
 
-from engine import webhooks
-from engine.plans import Catalogue
-from engine.rows import Moment
-from engine.states import Outcome
-from engine.store import Work
-from engine.work import take
+from interlock.engine.core.catalogue import Catalogue
+from interlock.engine.core.states import Outcome
+from interlock.engine.store import Work
+from interlock.engine.units.evidence import take
+from interlock.engine.units.records import Moment
+from interlock.engine.wire import events as webhooks
 from tests.reliability.explore import Exploration
 from tests.reliability.histories import histories, seconds, story, with_bills
 from tests.reliability.laboratory import NOW, Laboratory, Story

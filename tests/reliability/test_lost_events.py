@@ -16,17 +16,17 @@ import msgspec
 import pytest
 import uvicorn
 
-from api.sandbox import World, create_sandbox
-from engine.config import Config
-from engine.hub import Hub
-from engine.inbox import Inbox
-from engine.reconcile import Reconciler
-from engine.states import Facts
-from engine.store import Row, Store, Work
-from engine.store.opening import open_store
-from engine.stripe_client import StripeClient
-from engine.truth import Truth
-from engine.webhooks import EVENT_TYPES
+from interlock.api.sandbox import World, create_sandbox
+from interlock.engine.config import Config
+from interlock.engine.core.states import Facts
+from interlock.engine.flow.asker import Truth
+from interlock.engine.flow.runner import Inbox
+from interlock.engine.flow.streams import Hub
+from interlock.engine.flow.sweep import Reconciler
+from interlock.engine.store import Row, Store, Work
+from interlock.engine.store.opening import open_store
+from interlock.engine.wire.client import StripeClient
+from interlock.engine.wire.events import EVENT_TYPES
 from tests.reliability.bodies import Obj
 from tests.reliability.crowd import CATALOGUE
 from tests.reliability.scale import Figure

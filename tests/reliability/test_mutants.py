@@ -27,10 +27,13 @@ def test_promise(name: str) -> None:
 
 def _copy(folder: Path) -> Path:
     """Copy what a judge needs; compiled files too, so that only what is changed is compiled again."""
-    shutil.copytree(ROOT / "engine", folder / "engine")
+    package = folder / "interlock"
+    package.mkdir(parents=True)
+    shutil.copy2(ROOT / ".package" / "interlock" / "__init__.py", package / "__init__.py")
+    shutil.copytree(ROOT / "engine", package / "engine")
     shutil.copytree(ROOT / "tests" / "reliability", folder / "tests" / "reliability")
     shutil.copy2(ROOT / "tests" / "__init__.py", folder / "tests" / "__init__.py")
-    (folder / "api").symlink_to(ROOT / "api")
+    (package / "api").symlink_to(ROOT / "api")
     return folder
 
 
@@ -44,7 +47,7 @@ def _judge(folder: Path, *promises: str) -> subprocess.CompletedProcess[str]:
 
 def _survives(mutant: Mutant, folder: Path) -> str | None:
     """Apply a mutant to a copy and let its promise judge; return why it is not caught, None where it is."""
-    file = _copy(folder) / "engine" / mutant.file
+    file = _copy(folder) / "interlock" / "engine" / mutant.file
     text = file.read_text("utf-8")
     if text.count(mutant.old) != 1:
         return f"{mutant.name}: {mutant.file} has its text {text.count(mutant.old)} times, not once"

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from engine.store import Store
-from engine.store.opening import open_store
+from interlock.engine.store import Store
+from interlock.engine.store.opening import open_store
 from tests.reliability.crowd import MIXES, SIDE_BY_SIDE, Crowd, side_by_side
 from tests.reliability.lifecycles import LIFECYCLES, PLACE, Lifecycle
 from tests.reliability.scale import Figure, first_seed, size

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from api.sandbox import Answer, World
+from interlock.api.sandbox import Answer, World
 
 Obj = dict[str, Any]
 

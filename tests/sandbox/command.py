@@ -38,7 +38,7 @@ class Sandbox:
         self._log = (folder / "log").open("wb")
         # The stripe package hands httpx its text in a way that httpx warns about; that is not ours to mend.
         strict = ["-W", "error", "-W", "ignore:Use 'content=<...>' to upload:DeprecationWarning"]
-        command = [sys.executable, *strict, "-m", "api.cli", "sandbox", "--port", str(port)]
+        command = [sys.executable, *strict, "-m", "interlock.api.cli", "sandbox", "--port", str(port)]
         self._process = subprocess.Popen(
             [*command, "--stripe-port", str(stripe_port), "--data", str(folder)],
             env=process_environment({}),

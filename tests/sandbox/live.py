@@ -13,7 +13,7 @@ import httpx
 import stripe
 import uvicorn
 
-from api.sandbox import Sandbox, create_sandbox
+from interlock.api.sandbox import Sandbox, create_sandbox
 
 Obj = dict[str, Any]
 SECRET = "whsec_of_the_tests"

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from api.sandbox import World, hooks, paying, portal
-from api.sandbox.cards import CARDS, TOKENS
-from api.sandbox.errors import StripeError
-from api.sandbox.params import decode
+from interlock.api.sandbox import World, hooks, paying, portal
+from interlock.api.sandbox.cards import CARDS, TOKENS
+from interlock.api.sandbox.errors import StripeError
+from interlock.api.sandbox.params import decode
 from tests.sandbox.bench import DAY, HOUR, MADE, NOW, PAID, Bench, S
 from tests.sandbox.schemas import check
 

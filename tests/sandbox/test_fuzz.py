@@ -11,10 +11,10 @@ from typing import Any, Literal
 import pytest
 from typing_extensions import is_typeddict
 
-from api.sandbox import World
-from api.sandbox.params import accepted, annotated
-from api.sandbox.routes import ROUTES, Route
-from api.sandbox.shapes import NAMES
+from interlock.api.sandbox import World
+from interlock.api.sandbox.params import accepted, annotated
+from interlock.api.sandbox.routes import ROUTES, Route
+from interlock.api.sandbox.shapes import NAMES
 from tests.sandbox.bench import DAY, HOUR, NOW
 from tests.sandbox.live import KEY, Live
 

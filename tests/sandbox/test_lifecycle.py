@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from api.sandbox import portal
-from api.sandbox.errors import StripeError
+from interlock.api.sandbox import portal
+from interlock.api.sandbox.errors import StripeError
 from tests.sandbox.bench import DAY, FAILED, HOUR, MADE, PAID, Bench, S
 
 Obj = dict[str, Any]

@@ -13,8 +13,8 @@ import httpx
 import pytest
 import stripe
 
-from api.sandbox import hooks
-from api.sandbox.routes import ROUTES
+from interlock.api.sandbox import hooks
+from interlock.api.sandbox.routes import ROUTES
 from tests.sandbox.live import KEY, Live, Receiver
 
 Obj = dict[str, Any]

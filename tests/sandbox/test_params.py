@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from api.sandbox import paying, portal
-from api.sandbox.errors import StripeError
+from interlock.api.sandbox import paying, portal
+from interlock.api.sandbox.errors import StripeError
 from tests.sandbox.bench import DAY, NOW, Bench
 
 Obj = dict[str, Any]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from api.sandbox import World
+from interlock.api.sandbox import World
 from tests.counts import unheld, validated
 from tests.sandbox.bench import Bench
 from tests.sandbox.live import KEY, Live

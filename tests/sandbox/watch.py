@@ -12,9 +12,9 @@ from typing import Any, Final
 
 import pytest
 
-from api.sandbox import Answer, World
-from api.sandbox.face import Face
-from api.sandbox.shapes import is_legacy
+from interlock.api.sandbox import Answer, World
+from interlock.api.sandbox.face import Face
+from interlock.api.sandbox.shapes import is_legacy
 from tests.counts import unheld
 from tests.sandbox.schemas import check, check_event
 

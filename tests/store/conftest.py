@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from engine.config import Config
-from engine.hub import Hub
-from engine.inbox import Inbox
-from engine.plans import read_catalogue
-from engine.store import Store
-from engine.store.opening import open_store
+from interlock.engine.config import Config
+from interlock.engine.core.catalogue import read_catalogue
+from interlock.engine.flow.runner import Inbox
+from interlock.engine.flow.streams import Hub
+from interlock.engine.store import Store
+from interlock.engine.store.opening import open_store
 from tests.conftest import PLANS
 from tests.store.life import NOW
 from tests.tools.postgres import Server, connect, temporary_server

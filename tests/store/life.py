@@ -10,13 +10,13 @@ from typing import Any, Final
 
 import msgspec
 
-from engine import wire
-from engine.inbox import Inbox
-from engine.rows import load
-from engine.states import Outcome
-from engine.store import Store, Work
-from engine.truth import Question, claim, reading_of
-from engine.work import answer
+from interlock.engine.core.states import Outcome
+from interlock.engine.flow.asker import Question, claim, reading_of
+from interlock.engine.flow.runner import Inbox
+from interlock.engine.store import Store, Work
+from interlock.engine.units.evidence import answer
+from interlock.engine.units.records import load
+from interlock.engine.wire import objects as wire
 from tests.stripe_payloads import T0, Life, Sub, body_of
 
 NOW: Final = T0 + 10_000

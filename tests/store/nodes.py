@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import msgspec
 
-from engine.states import Facts
+from interlock.engine.core.states import Facts
 from tests.conftest import COMMAND, ROOT, environment, free_port, make_token, process_environment, sign
 from tests.store.conftest import Database
 from tests.store.life import Timeline

@@ -10,10 +10,12 @@ from itertools import permutations
 
 import pytest
 
-from engine.errors import BadEvent, StoreUnavailable
-from engine.rows import load, put
-from engine.states import Outcome, Subscription
-from engine.store import Work, postgres, sqlite
+from interlock.engine.core.states import Outcome, Subscription
+from interlock.engine.errors import BadEvent, StoreUnavailable
+from interlock.engine.store import Work
+from interlock.engine.store.postgres import store as postgres
+from interlock.engine.store.sqlite import store as sqlite
+from interlock.engine.units.records import load, put
 from tests.store.conftest import Database, inbox_on
 from tests.store.life import NOW, Timeline, five_events, held
 from tests.stripe_payloads import Bill, body_of, event

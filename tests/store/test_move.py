@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from engine.errors import BadConfiguration
-from engine.move import MoveFailed, MoveReport, move
-from engine.store.bulk import KEYS
+from interlock.engine.errors import BadConfiguration
+from interlock.engine.operate.bulk import KEYS
+from interlock.engine.operate.move import MoveFailed, MoveReport, move
 from tests.conftest import ROOT
 from tests.store.conftest import Database, inbox_on
 from tests.store.life import Timeline, five_events, many
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture(autouse=True)
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small enough that a small database has many."""
-    monkeypatch.setattr("engine.move.PAGE", 200)
+    monkeypatch.setattr("interlock.engine.operate.move.PAGE", 200)
 
 
 @pytest.fixture
@@ -126,7 +126,8 @@ async def test_a_source_that_changed_meanwhile_is_found_out(database: Database, 
 
 async def test_a_database_that_is_served_is_not_moved(database: Database, target: Database) -> None:
     """What is copied while it changes is not a copy: a running service on either side is named."""
-    asks = f"import asyncio; from engine.move import move; asyncio.run(move({database.url!r}, {target.url!r}))"
+    moves = f"asyncio.run(move({database.url!r}, {target.url!r}))"
+    asks = f"import asyncio; from interlock.engine.operate.move import move; {moves}"
     async with database.open():
         command = await asyncio.create_subprocess_exec(
             sys.executable, "-c", asks, cwd=ROOT, stderr=asyncio.subprocess.PIPE

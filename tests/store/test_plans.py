@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from engine.store.opening import sqlite_path
-from engine.store.postgres_link import PLANS
-from engine.store.statements import POSTGRES, SQLITE, statements
+from interlock.engine.store.opening import sqlite_path
+from interlock.engine.store.postgres.link import PLANS
+from interlock.engine.store.statements import POSTGRES, SQLITE, statements
 from tests.store.conftest import Database
 from tests.tools.fill import fill
 from tests.tools.postgres import connect

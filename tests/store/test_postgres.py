@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from engine.errors import BadConfiguration, StoreUnavailable
-from engine.owners import redraw
-from engine.store.opening import open_store
-from engine.store.postgres import PostgresStore
-from engine.store.postgres_news import CHANNEL
+from interlock.engine.errors import BadConfiguration, StoreUnavailable
+from interlock.engine.store.opening import open_store
+from interlock.engine.store.postgres.news import CHANNEL
+from interlock.engine.store.postgres.store import PostgresStore
+from interlock.engine.units.owners import redraw
 from tests.store.conftest import Database, inbox_on
 from tests.store.life import Timeline, five_events, held, many
 from tests.tools.postgres import Server, connect
@@ -137,8 +137,8 @@ async def test_what_waits_behind_a_locked_table_is_refused_in_time(
     postgres: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The time of a unit runs while it waits: all are refused in one unit's time, and none is stored afterwards."""
-    monkeypatch.setattr("engine.store.postgres.JOB_SECONDS", 2.0)
-    monkeypatch.setattr("engine.store.postgres.LEAST_SECONDS", 1.0)
+    monkeypatch.setattr("interlock.engine.store.postgres.store.JOB_SECONDS", 2.0)
+    monkeypatch.setattr("interlock.engine.store.postgres.store.LEAST_SECONDS", 1.0)
     async with postgres.open() as store:
         await store.write(lambda: many(("memo_put", ("before", "x"))))
         connection = await connect(postgres.url)
@@ -161,7 +161,7 @@ async def test_what_is_done_alone_is_not_kept_by_a_database_that_stands_still(
     server: Server, postgres: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A sweep during which the database freezes ends with an error, so that there is a next one."""
-    monkeypatch.setattr("engine.store.postgres_link._ALONE_SECONDS", 0.5)
+    monkeypatch.setattr("interlock.engine.store.postgres.link._ALONE_SECONDS", 0.5)
     async with postgres.open() as store:
         with contextlib.ExitStack() as meanwhile:
 
@@ -248,7 +248,7 @@ async def test_an_address_that_leads_nowhere_is_one_clear_line(
     server: Server, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A wrong DATABASE_URL is named, in a few seconds, and its password is not told."""
-    monkeypatch.setattr("engine.store.postgres_link._START_SECONDS", 0.5)
+    monkeypatch.setattr("interlock.engine.store.postgres.link._START_SECONDS", 0.5)
     with pytest.raises(BadConfiguration, match="DATABASE_URL") as told:
         await open_store(url.format(folder=server.folder), service=True)
     assert "hush" not in str(told.value)
@@ -256,7 +256,7 @@ async def test_an_address_that_leads_nowhere_is_one_clear_line(
 
 async def test_without_its_driver_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who has not installed `interlock[postgres]` is told how, and SQLite needs none of it."""
-    for name in [name for name in sys.modules if name.startswith("engine.store.postgres")]:
+    for name in [name for name in sys.modules if name.startswith("interlock.engine.store.postgres")]:
         monkeypatch.delitem(sys.modules, name)
     whole = builtins.__import__
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from engine.errors import BadConfiguration, StoreUnavailable
+from interlock.engine.errors import BadConfiguration, StoreUnavailable
 from tests.store.conftest import Database
 from tests.store.life import many
 

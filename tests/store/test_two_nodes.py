@@ -11,8 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from engine.store.postgres import JOB_SECONDS
-from engine.store.postgres_link import CONNECT_SECONDS
+from interlock.engine.store.postgres.link import CONNECT_SECONDS
+from interlock.engine.store.postgres.store import JOB_SECONDS
 from tests.store.conftest import Database
 from tests.store.life import lives_of
 from tests.store.nodes import Node, bearer, holds_each_once, next_data, settled, stores_the_truth, stripe_of

@@ -22,12 +22,12 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from engine import view
-from engine.plans import read_catalogue
-from engine.states import Subscription
-from engine.store.opening import open_store, sqlite_path
-from engine.wire import Subscription as WireSubscription
-from engine.wire import facts_of
+from interlock.engine.core import view
+from interlock.engine.core.catalogue import read_catalogue
+from interlock.engine.core.states import Subscription
+from interlock.engine.store.opening import open_store, sqlite_path
+from interlock.engine.wire.objects import Subscription as WireSubscription
+from interlock.engine.wire.objects import facts_of
 from tests.conftest import PLANS
 from tests.stripe_payloads import MONTH, T0, Life, Line, Sub, body_of
 from tests.tools.postgres import connect

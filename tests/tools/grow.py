@@ -31,11 +31,11 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from engine.config import Config
-from engine.hub import Hub
-from engine.inbox import Inbox
-from engine.store import Row, Store, Work
-from engine.store.opening import open_store
+from interlock.engine.config import Config
+from interlock.engine.flow.runner import Inbox
+from interlock.engine.flow.streams import Hub
+from interlock.engine.store import Row, Store, Work
+from interlock.engine.store.opening import open_store
 from tests.bench.machine import description
 from tests.stripe_payloads import MONTH, Life, Line, body_of
 from tests.tools.fill import CATALOGUE, LAST, MONTHS, life_of, name

@@ -19,7 +19,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Final
 
-from engine.store.statements import SQLITE, migrations
+from interlock.engine.store.statements import SQLITE, migrations
 from tests.bench.machine import cpu_seconds, family
 from tests.tools.fill import CATALOGUE, fill
 from tests.tools.postgres import Server, connect

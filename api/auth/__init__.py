@@ -1,0 +1,1 @@
+"""Who asks: bearer tokens and the keys that verify them."""

@@ -1,0 +1,182 @@
+"""The server beneath the service: how it is set up, listens, starts, and stops."""
+
+from __future__ import annotations
+
+import gc
+import resource
+import socket
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext, suppress
+from typing import Any, Final
+
+import uvicorn
+from litestar import Litestar
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import Multiprocess
+
+from interlock.api.app import create_app
+from interlock.api.http.connection import BoundedHttp
+from interlock.engine.errors import BadConfiguration
+
+KEEP_ALIVE: Final = 75
+MAX_CONNECTIONS: Final = 16_384
+"""At most so many at a time, streams included; fewer where the process may not have so many files open."""
+_OTHER_FILES: Final = 128
+START_WITHIN: Final = 60
+STOP_WITHIN: Final = 10
+
+LOGGING: Final[dict[str, Any]] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "filters": {"lines": {"()": "interlock.api.http.server.OneLine"}},
+    "handlers": {
+        "stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["lines"]},
+    },
+    "root": {"handlers": ["stderr"], "level": "INFO"},
+    "loggers": {"uvicorn": {"level": "WARNING"}},
+}
+
+
+_CLIENTS_DOING: Final = ("Invalid HTTP request", "Unsupported upgrade", "No supported WebSocket")
+"""What uvicorn says of requests that are none: whoever likes could fill the log with it."""
+
+
+class OneLine:
+    """A log filter: a start that failed is told in one line by the application, so the server's trace is left out."""
+
+    def filter(self, record: Any) -> bool:
+        words = str(record.msg)
+        told = "Traceback (most recent call last)" in words
+        told |= words.startswith(("Application startup failed", *_CLIENTS_DOING))
+        return not (record.name == "uvicorn.error" and told)
+
+
+def most_connections() -> int:
+    """Return how many connections this process takes, after it has raised how many files it may open."""
+    wanted = MAX_CONNECTIONS + _OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if _at_most(soft, wanted) < wanted:
+        with suppress(OSError, ValueError):  # a system may allow less than it says
+            resource.setrlimit(resource.RLIMIT_NOFILE, (_at_most(hard, wanted), hard))
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(1, _at_most(soft, wanted) - _OTHER_FILES)
+
+
+def _at_most(limit: int, wanted: int) -> int:
+    return wanted if limit == resource.RLIM_INFINITY else min(limit, wanted)
+
+
+def server_config(app: Any, workers: int = 1, *, date_header: bool = True) -> uvicorn.Config:
+    """Return how every server of ours runs.  No proxy header is believed: nothing here depends on one.
+
+    Without `date_header` the application dates its answers itself, as one that lives on another clock must.
+    """
+    return uvicorn.Config(
+        app,
+        factory=isinstance(app, str),
+        workers=workers,
+        loop="uvloop",
+        http=BoundedHttp,
+        ws="none",
+        lifespan="on",
+        log_config=LOGGING,
+        log_level=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        date_header=date_header,
+        limit_concurrency=most_connections(),
+        timeout_keep_alive=KEEP_ALIVE,
+        timeout_graceful_shutdown=STOP_WITHIN,
+    )
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a bound socket; raise BadConfiguration, in words, where the port can't be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
+    except (OSError, OverflowError) as error:
+        bound.close()
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise BadConfiguration(f"can't listen on {host} port {port}: {reason}") from None
+    bound.setblocking(False)
+    bound.set_inheritable(True)
+    return bound
+
+
+def serve(app: Any, bound: socket.socket, workers: int, on_start: Callable[[], None]) -> bool:
+    """Serve until a signal ends it; return False where the service could not start.
+
+    For more than one worker `app` is the import name of a factory.
+    """
+    config = server_config(app, workers=workers)
+    if workers > 1:
+        parent = _Workers(config, bound, on_start)
+        parent.run()
+        return not parent.failed
+    try:
+        _Announced(config, on_start).run(sockets=[bound])
+    except KeyboardInterrupt:
+        pass  # uvicorn raises the signal again once it has stopped cleanly
+    except SystemExit:
+        return False
+    return True
+
+
+def calm_collector() -> None:
+    """Let Python look for cycles less often: after 10,000 new objects, not 700, and never in what is there at start.
+
+    A request makes hundreds and leaves none; the looking took a twentieth of its time, and made one in a hundred late.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 50)
+
+
+def worker() -> Litestar:
+    """Make the application of one of several worker processes, from the environment."""
+    app = create_app()
+    calm_collector()
+    return app
+
+
+class _Workers(Multiprocess):
+    """Several processes on one socket; says so once all of them take connections."""
+
+    def __init__(self, config: uvicorn.Config, bound: socket.socket, on_start: Callable[[], None]) -> None:
+        super().__init__(config, [bound])
+        self._on_start = on_start
+
+    def init_processes(self) -> None:
+        super().init_processes()
+        if all(process.wait_until_ready(START_WITHIN, self.should_exit) for process in self.processes):
+            self._on_start()
+
+    @property
+    def failed(self) -> bool:
+        """Whether a worker could not start, which ends them all."""
+        return any(process.exitcode == STARTUP_FAILURE for process in self.processes)
+
+
+class _Announced(uvicorn.Server):
+    """Says so once it takes connections."""
+
+    def __init__(self, config: uvicorn.Config, on_start: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_start = on_start
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        calm_collector()
+        self._on_start()
+
+
+class Companion(uvicorn.Server):
+    """One of several servers in one event loop: whoever runs them handles the signals."""
+
+    def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
+        return nullcontext()

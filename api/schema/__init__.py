@@ -1,0 +1,1 @@
+"""What the OpenAPI document and its page say."""

@@ -1,0 +1,145 @@
+"""What the OpenAPI document says of each route beside its types: examples, problems, who may ask."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.spec import (
+    Components,
+    Example,
+    OpenAPIMediaType,
+    OpenAPIType,
+    Operation,
+    Reference,
+    RequestBody,
+    Schema,
+    SecurityScheme,
+    Server,
+    Tag,
+)
+
+from interlock.api.http import problems
+from interlock.api.schema.page import Document, SchemaPage
+
+USER: Final[list[dict[str, list[str]]]] = [{"user": []}]
+OPERATOR: Final[list[dict[str, list[str]]]] = [{"operator": []}]
+STRIPE: Final[list[dict[str, list[str]]]] = [{"stripe": []}]
+ANYONE: Final[list[dict[str, list[str]]]] = [{}]
+
+USER_STATE: Final[dict[str, Any]] = {
+    "user_id": "u_1",
+    "state": "past_due",
+    "access": {"granted": True, "reason": "grace_period", "until": "2026-12-01T00:00:00Z"},
+    "plan": {"key": "pro", "name": "Pro", "features": ["export", "sso"], "quantity": 1, "price_id": "price_1"},
+    "subscription_id": "sub_1",
+    "current_period_end": "2026-12-24T00:00:00Z",
+    "trial_end": None,
+    "cancel_at": None,
+    "collection_paused": False,
+    "available_actions": ["portal", "cancel"],
+    "version": 7,
+    "updated_at": "2026-11-24T00:00:00Z",
+}
+ENTRY: Final[dict[str, Any]] = {
+    "seq": 41,
+    "at": "2026-11-24T00:00:00Z",
+    "event_id": "evt_1",
+    "event_type": "customer.subscription.updated",
+    "source": "webhook",
+    "trigger": "fail_payment",
+    "from": "active",
+    "to": "past_due",
+    "outcome": "applied",
+    "guard": None,
+}
+
+_PROBLEMS: Final[Mapping[int, tuple[str, str, str]]] = {
+    400: ("bad-request", "Bad Request", "The request does not have the form that this route takes."),
+    401: ("unauthorized", "Unauthorized", "A bearer token is needed."),
+    404: ("not-found", "Not Found", "There is nothing here."),
+    408: ("too-slow", "Request Timeout", "The body did not arrive in time."),
+    409: ("already-subscribed", "Conflict", "A subscription lives; the portal is where it is changed."),
+    413: ("too-large", "Request Entity Too Large", "The body is longer than this route takes."),
+    422: ("unknown-plan", "Unprocessable Entity", "The plan catalogue has no plan of that name."),
+    429: ("too-many-requests", "Too Many Requests", "Too many requests; slow down."),
+    502: ("stripe-refused", "Bad Gateway", "Stripe answered, and the answer was no."),
+    503: ("store-unavailable", "Service Unavailable", "The database can't take it now; send it again."),
+    504: ("stripe-unavailable", "Gateway Timeout", "Stripe could not be reached in time."),
+}
+
+
+def answers(
+    status: int, shape: Any, description: str, *, example: Any = None, media_type: str = "application/json"
+) -> dict[int, ResponseSpec]:
+    """Describe the answer of a route when all is well."""
+    examples = None if example is None else [_example(description, example)]
+    return {status: ResponseSpec(shape, False, description, media_type, examples)}
+
+
+def refuses(*statuses: int) -> dict[int, ResponseSpec]:
+    """Describe the problems that a route may answer."""
+    specs: dict[int, ResponseSpec] = {}
+    for status in statuses:
+        kind, title, detail = _PROBLEMS[status]
+        value = {"type": f"urn:interlock:{kind}", "title": title, "status": status, "detail": detail}
+        specs[status] = ResponseSpec(problems.Problem, False, title, problems.MEDIA_TYPE, [_example(title, value)])
+    return specs
+
+
+def _example(summary: str, value: Any) -> Example:
+    """Make an example; as JSON text, which `schema_page.Document` decodes."""
+    return Example(id="example", summary=summary, value=json.dumps(value))
+
+
+@dataclass
+class EventOperation(Operation):
+    """The webhook's operation: its handler takes raw bytes, so Litestar can't know their shape."""
+
+    def __post_init__(self) -> None:
+        schema = Schema(
+            type=OpenAPIType.OBJECT,
+            required=["id", "type"],
+            properties={"id": Schema(type=OpenAPIType.STRING), "type": Schema(type=OpenAPIType.STRING)},
+            description="One of Stripe's events, of any API version. At most 1 MiB.",
+        )
+        self.request_body = RequestBody({"application/json": OpenAPIMediaType(schema=schema)}, required=True)
+
+
+def openapi(version: str) -> OpenAPIConfig:
+    """Return the document's frame.  Its server is relative to itself, so any path prefix is right."""
+    schemes: dict[str, SecurityScheme | Reference] = {
+        "user": SecurityScheme(
+            type="http", scheme="bearer", bearer_format="JWT", description="The user is the verified token's `sub`."
+        ),
+        "operator": SecurityScheme(type="http", scheme="bearer", description="`ADMIN_TOKEN`; unset: these are 404."),
+        "stripe": SecurityScheme(
+            type="apiKey",
+            security_scheme_in="header",
+            name="Stripe-Signature",
+            description="Stripe's `v1` signature of the raw body.",
+        ),
+    }
+    return OpenAPIConfig(
+        title="Interlock",
+        version=version,
+        description=(
+            "A state-machine subscription engine for Stripe: signed webhooks in, guarded transitions, subscription "
+            "state out. Times are RFC 3339 in UTC; errors are `application/problem+json`."
+        ),
+        components=Components(security_schemes=schemes),
+        servers=[Server(url="..", description="Where this document comes from.")],
+        tags=[
+            Tag(name="subscription", description="What a user holds, now and on the way here."),
+            Tag(name="billing", description="Ways to Stripe's pages, and what is sold."),
+            Tag(name="webhooks", description="Where Stripe's events arrive."),
+            Tag(name="machine", description="The state machine, drawn from the table that runs."),
+            Tag(name="service", description="Health and figures."),
+        ],
+        use_handler_docstrings=True,
+        render_plugins=[document := Document(), SchemaPage(document)],
+    )

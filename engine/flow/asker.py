@@ -1,0 +1,205 @@
+"""Asks Stripe for the truth about whatever a webhook could not prove.
+
+    claim (a lease, and the count of evidence) → read Stripe → commit, if no evidence arrived meanwhile
+
+The three are separate steps, and a crash between any two leaves the question standing: the lease runs out and
+whoever is free asks again.  While Stripe is out of reach nothing is given up; one backing-off pause holds for
+all questions, so that an outage is not answered with a storm.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from typing import Final
+from urllib.parse import quote
+
+from msgspec import Struct
+
+from interlock.engine.config import Config
+from interlock.engine.core.states import Outcome
+from interlock.engine.errors import StoreUnavailable, StripeRefused, StripeUnavailable
+from interlock.engine.flow.runner import Inbox
+from interlock.engine.store import Store, Work
+from interlock.engine.units.evidence import Reading, answer
+from interlock.engine.units.records import load
+from interlock.engine.wire import objects as wire
+from interlock.engine.wire.client import NoSuchObject, StripeClient, Unreadable, decoded
+from interlock.engine.wire.events import CustomerReport
+
+log = logging.getLogger("interlock.truth")
+
+AT_ONCE: Final = 8
+"""Questions under way at a time: Stripe allows 100 reads a second, and other programs share them."""
+LEASE_MS: Final = 10_000
+"""How long a question is one asker's.  A slower answer may be doubled by another asker's, which does no harm."""
+_PAUSES: Final = (0.5, 1.0, 2.0, 4.0, 8.0)
+_LONGEST_SLEEP: Final = 5.0
+EXPAND: Final = ["customer", "latest_invoice", "test_clock"]
+
+
+class Question(Struct, frozen=True):
+    """One subscription to ask about, and its count of evidence before asking."""
+
+    subscription_id: str
+    evidence: int
+    attempts: int
+
+
+def claim(now_ms: int, limit: int) -> Work[list[Question]]:
+    """Lease what is due; whoever dies with a lease loses it."""
+    questions: list[Question] = []
+    for subscription_id, attempts in (yield "ask_claim", (now_ms, now_ms + LEASE_MS, limit)):
+        rows = yield "subscription_evidence", (subscription_id,)  # not locked: what arrives later is counted later
+        questions.append(Question(subscription_id, rows[0][0] if rows else 0, attempts))
+    return questions
+
+
+def _again(subscription_id: str, due_ms: int) -> Work[None]:
+    yield "ask_again", (subscription_id, due_ms)
+
+
+def _next_due() -> Work[int | None]:
+    rows = yield "ask_next", ()
+    return rows[0][0]
+
+
+def _free_leases() -> Work[None]:
+    yield "ask_free_leases", ()
+
+
+async def read_stripe(stripe: StripeClient, question: Question, source: str = "reconcile") -> Reading:
+    """Ask Stripe about one subscription.  Raises StripeUnavailable, StripeRefused."""
+    try:
+        response = await stripe.get(f"subscriptions/{quote(question.subscription_id, safe='')}", expand=EXPAND)
+    except NoSuchObject:
+        return Reading(subscription_id=question.subscription_id, facts=None, date=0, evidence_at_ask=question.evidence)
+    subscription = decoded(response.body, wire.Subscription)
+    if subscription.id != question.subscription_id:
+        raise StripeUnavailable("Stripe answered about another subscription")
+    return reading_of(subscription, response.date, question, source)
+
+
+def reading_of(subscription: wire.Subscription, date: int, question: Question, source: str) -> Reading:
+    """Read Stripe's answer.  On a test clock events carry its time, so the answer is no older than that."""
+    clock = subscription.test_clock
+    frozen = clock.frozen_time if isinstance(clock, wire.TestClock) else 0
+    at = max(date, frozen)
+    invoice, customer = subscription.latest_invoice, subscription.customer
+    report = None
+    if isinstance(customer, wire.Customer):
+        report = CustomerReport(customer.id, customer.user_id, customer.deleted)
+    return Reading(
+        subscription_id=question.subscription_id,
+        facts=wire.facts_of(subscription),
+        date=at,
+        evidence_at_ask=question.evidence,
+        bill=wire.bill_of(invoice, heard_at=0) if isinstance(invoice, wire.Invoice) else None,
+        customer=report,
+        source=source,
+    )
+
+
+class Truth:
+    """The asker: a task that asks what is due, and an answer to a single question on demand."""
+
+    def __init__(self, store: Store, inbox: Inbox, stripe: StripeClient, config: Config) -> None:
+        self.asked = 0
+        self.failed = 0
+        self._store = store
+        self._inbox = inbox
+        self._stripe = stripe
+        self._clock = config.clock
+        self._wake = asyncio.Event()
+        self._failures = 0
+        inbox.wake_asker = self._wake.set
+
+    async def free_leases(self) -> None:
+        """Forget the leases of a process that is gone; only where no other can be running."""
+        await self._store.write(_free_leases)
+
+    async def run(self) -> None:
+        """Ask what is due, for ever."""
+        under_way: set[asyncio.Task[None]] = set()
+        try:
+            while True:
+                if len(under_way) == AT_ONCE:
+                    _, under_way = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+                under_way = {task for task in under_way if not task.done()}
+                self._wake.clear()
+                questions = await self._claim_due(AT_ONCE - len(under_way))
+                under_way |= {asyncio.create_task(self._ask(question)) for question in questions}
+                if not questions:
+                    await self._sleep_until_due()
+        finally:
+            for task in under_way:
+                task.cancel()
+            await asyncio.gather(*under_way, return_exceptions=True)
+
+    async def ask(self, subscription_id: str, source: str) -> Outcome:
+        """Ask about one subscription now; returns what came of it.  Raises StripeUnavailable, StripeRefused."""
+        while True:
+            held = await self._store.write(lambda: load(subscription_id))
+            question = Question(subscription_id, held.known.evidence, 0)
+            outcome = await self._commit(await read_stripe(self._stripe, question, source))
+            if outcome is not Outcome.PENDING:
+                return outcome
+
+    async def _claim_due(self, limit: int) -> list[Question]:
+        now_ms = int(self._clock() * 1000)
+        try:
+            return await self._store.write(lambda: claim(now_ms, limit))
+        except StoreUnavailable:
+            await asyncio.sleep(1.0)
+            return []
+
+    async def _sleep_until_due(self) -> None:
+        try:
+            due = await self._store.read(_next_due)
+        except StoreUnavailable:
+            due = None
+        seconds = _LONGEST_SLEEP if due is None else min(due / 1000 - self._clock(), _LONGEST_SLEEP)
+        try:
+            await asyncio.wait_for(self._wake.wait(), max(seconds, 0.01))
+        except TimeoutError:
+            return
+
+    async def _ask(self, question: Question) -> None:
+        """Ask, and commit; what fails stands again after a pause that grows while Stripe is out of reach."""
+        self.asked += 1
+        try:
+            await self._commit(await read_stripe(self._stripe, question))
+            self._failures = 0
+        except (Unreadable, StripeRefused) as error:  # Stripe is there: it is about this one subscription
+            await self._postpone(question, error, question.attempts)
+        except StripeUnavailable as error:
+            self._failures += 1
+            # It keeps its place while it waits: fewer questions at a time while Stripe is away.
+            await asyncio.sleep(await self._postpone(question, error, self._failures))
+            self._wake.set()
+        except StoreUnavailable:
+            log.warning("the answer about %s could not be stored; its lease runs out", question.subscription_id)
+
+    async def _postpone(self, question: Question, error: Exception, failures: int) -> float:
+        """Ask again after a pause that grows with the failures in a row; returns the pause in seconds."""
+        pause = _PAUSES[min(failures, len(_PAUSES)) - 1] * random.uniform(0.75, 1.25)  # noqa: S311
+        self.failed += 1
+        log.warning("asking Stripe about %s: %s; again in %.1f s", question.subscription_id, error, pause)
+        due_ms = int((self._clock() + pause) * 1000)
+        try:
+            await self._store.write(lambda: _again(question.subscription_id, due_ms))
+        except StoreUnavailable:
+            log.warning("could not note when to ask again about %s", question.subscription_id)
+        self._wake.set()
+        return pause
+
+    async def _commit(self, reading: Reading) -> Outcome:
+        """Commit an answer; `pending` means that evidence overtook it, and the question stands, due at once."""
+        about = reading.facts.customer_id if reading.facts else None
+        outcome = await self._inbox.work(lambda moment: answer(reading, moment), about=about)
+        if outcome is Outcome.PENDING:
+            due_ms = int(self._clock() * 1000)
+            await self._store.write(lambda: _again(reading.subscription_id, due_ms))
+            self._wake.set()
+        return outcome

@@ -1,0 +1,273 @@
+"""Reconciling: what is stored against what Stripe says, for whatever no webhook ever told.
+
+Two ways, and each heals alone: Stripe's list of events since the last one listed goes through the inbox as if
+it had been delivered (what was here before is a duplicate), and Stripe's list of subscriptions is compared
+with ours, each difference asked about and committed under the same fence as any other answer.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Final, TypeAlias
+from urllib.parse import quote
+
+import msgspec
+from msgspec import Raw, Struct
+
+from interlock.engine.core.states import ENDED, Facts, Outcome
+from interlock.engine.errors import BadEvent, InterlockError, StripeRefused
+from interlock.engine.flow.asker import Truth
+from interlock.engine.flow.runner import Inbox
+from interlock.engine.store import Row, Store, Work
+from interlock.engine.units.owners import note_checkout
+from interlock.engine.wire import objects as wire
+from interlock.engine.wire.client import StripeClient, Unreadable, decoded
+from interlock.engine.wire.events import EVENT_TYPES, CheckoutReport
+
+log = logging.getLogger("interlock.reconcile")
+
+PAGE: Final = 100
+_CURSOR: Final = "events_listed_to"
+# Stripe takes 20 types at most; what is left out here only repeats what the others say.
+_REPEATED: Final = {
+    "customer.subscription.trial_will_end",
+    "checkout.session.async_payment_succeeded",
+    "checkout.session.async_payment_failed",
+}
+_TYPES: Final = [name for name in EVENT_TYPES if name not in _REPEATED]
+
+Progress: TypeAlias = Callable[[int, int | None], None]
+
+
+class Difference(Struct, frozen=True):
+    """One field in which the store and Stripe differ, as text; `repaired` once the store says what Stripe says."""
+
+    user_id: str | None
+    subscription_id: str
+    field: str
+    stored: str
+    stripe: str
+    repaired: bool = False
+
+
+class _Page(Struct):
+    data: list[Raw]
+    has_more: bool = False
+
+
+def _peek(subscription_id: str) -> Work[Row]:
+    """The stored facts, and whose it is; neither for one that is not known."""
+    rows = yield "subscription_peek", (subscription_id,)
+    return rows[0] if rows else (None, None)
+
+
+def _known_customer(customer_id: str) -> Work[bool]:
+    rows = yield "customer_get", (customer_id,)
+    return bool(rows and (rows[0][0] or rows[0][1]))
+
+
+def _living_after(subscription_id: str) -> Work[list[Row]]:
+    return (yield "subscription_living", (subscription_id, PAGE))
+
+
+def _of_user(user_id: str) -> Work[tuple[list[str], list[str]]]:
+    customers = [row[0] for row in (yield "customer_ids_of_user", (user_id,))]
+    subscriptions = yield "subscription_of_user", (user_id,)
+    for row in subscriptions:
+        facts = msgspec.json.decode(row[1], type=Facts) if row[1] else None
+        if facts is not None and facts.customer_id not in customers:
+            customers.append(facts.customer_id)
+    return customers, [row[0] for row in subscriptions]
+
+
+def _memo(name: str) -> Work[str | None]:
+    rows = yield "memo_get", (name,)
+    return rows[0][0] if rows else None
+
+
+def _keep_memo(name: str, value: str) -> Work[None]:
+    yield "memo_put", (name, value)
+
+
+def _open_checkouts() -> Work[list[str]]:
+    return [row[0] for row in (yield "checkout_all_open", ())]
+
+
+def differences(user_id: str | None, stored: Facts | None, stripe: Facts) -> list[Difference]:
+    """Name each field in which two facts about one subscription differ."""
+    subscription_id = stripe.subscription_id
+    if stored is None:
+        return [Difference(user_id or stripe.user_id, subscription_id, "status", "(not stored)", stripe.status)]
+    pairs = ((name, getattr(stored, name), getattr(stripe, name)) for name in Facts.__struct_fields__)
+    return [Difference(user_id, subscription_id, name, _text(a), _text(b)) for name, a, b in pairs if a != b]
+
+
+def _not_compared(row: Row, subscription_id: str, stripe: str) -> Difference:
+    return Difference(row[1], subscription_id, "status", "(stored)" if row[0] else "(not stored)", stripe)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, tuple):
+        return msgspec.json.encode(value).decode()
+    return "-" if value is None else str(value)
+
+
+class Reconciler:
+    """Compares and repairs; the background sweep and `interlock reconcile` are its two users."""
+
+    def __init__(self, store: Store, inbox: Inbox, truth: Truth, stripe: StripeClient) -> None:
+        self._store = store
+        self._inbox = inbox
+        self._truth = truth
+        self._stripe = stripe
+
+    async def sweep(self) -> list[Difference]:
+        """Recover lost events, compare every subscription, close checkouts whose end nobody told; repair."""
+        await self.recover_events()
+        found = await self.reconcile(user_id=None, dry_run=False, strangers=False)
+        for session_id in await self._store.read(_open_checkouts):
+            try:
+                await self._look_at_checkout(session_id)
+            except (StripeRefused, Unreadable) as error:
+                log.warning("the checkout %s could not be looked at: %s", session_id, error)
+        return found
+
+    async def recover_events(self) -> int:
+        """Put every event since the last one listed through the inbox; returns how many were new."""
+        cursor = await self._store.read(lambda: _memo(_CURSOR))
+        new = 0
+        while cursor is not None:
+            try:
+                answer = await self._stripe.get("events", ending_before=cursor, limit=PAGE, types=_TYPES)
+            except StripeRefused:  # the cursor is older than the 30 days that Stripe keeps
+                break
+            page = decoded(answer.body, _Page)
+            for raw in reversed(page.data):
+                new += await self._take_again(bytes(raw))
+            if page.data:
+                cursor = decoded(bytes(page.data[0]), wire.Ref).id
+                await self._remember(cursor)
+            if not page.has_more:
+                return new
+        await self._remember(await self._newest_event())
+        return new
+
+    async def _remember(self, cursor: str | None) -> None:
+        if cursor is not None:
+            await self._store.write(lambda: _keep_memo(_CURSOR, cursor))
+
+    async def _newest_event(self) -> str | None:
+        page = decoded((await self._stripe.get("events", limit=1, types=_TYPES)).body, _Page)
+        return decoded(bytes(page.data[0]), wire.Ref).id if page.data else None
+
+    async def _take_again(self, body: bytes) -> int:
+        try:
+            receipt = await self._inbox.submit(body)
+        except BadEvent as error:
+            log.warning("Stripe listed an event that can't be read: %s", error)
+            return 0
+        return int(receipt.outcome is not Outcome.DUPLICATE)
+
+    async def reconcile(
+        self,
+        *,
+        user_id: str | None,
+        dry_run: bool,
+        strangers: bool = True,
+        on_progress: Progress = lambda done, total: None,
+    ) -> list[Difference]:
+        """Compare one user's subscriptions, or all; returns the differences found.
+
+        `strangers`: also take up subscriptions of customers that nothing is known of.  Raises StripeUnavailable.
+        """
+        found: list[Difference] = []
+        seen: set[str] = set()
+        customers, stored = await self._store.read(lambda: _of_user(user_id)) if user_id else ([None], [])
+        for customer_id in customers:
+            filters = {"customer": customer_id} if customer_id else {}
+            async for listed in self._listed(filters):
+                subscription_id = decoded(listed, wire.Ref).id
+                seen.add(subscription_id)
+                found += await self._compare(subscription_id, listed, dry_run, strangers or user_id is not None)
+                on_progress(len(seen), None)
+        for subscription_id in stored if user_id else await self._living():
+            if subscription_id not in seen:
+                found += await self._compare_unlisted(subscription_id, dry_run)
+                seen.add(subscription_id)
+                on_progress(len(seen), None)
+        on_progress(len(seen), len(seen))
+        return found
+
+    async def _listed(self, filters: dict[str, Any]) -> AsyncIterator[bytes]:
+        after: dict[str, str] = {}
+        while True:
+            answer = await self._stripe.get("subscriptions", status="all", limit=PAGE, **filters, **after)
+            page = decoded(answer.body, _Page)
+            for raw in page.data:
+                yield bytes(raw)
+            if not page.has_more or not page.data:
+                return
+            after = {"starting_after": decoded(bytes(page.data[-1]), wire.Ref).id}
+
+    async def _living(self) -> list[str]:
+        living: list[str] = []
+        after = ""
+        while page := await self._store.read(lambda after=after: _living_after(after)):
+            living += [row[0] for row in page]
+            after = living[-1]
+        return living
+
+    async def _compare(self, subscription_id: str, listed: bytes, dry_run: bool, strangers: bool) -> list[Difference]:
+        row = await self._store.read(lambda: _peek(subscription_id))
+        stored = msgspec.json.decode(row[0], type=Facts) if row[0] else None
+        try:
+            facts = wire.facts_of(decoded(listed, wire.Subscription))
+        except Unreadable:  # that one is told, and the others are not left for it
+            log.warning("what Stripe says of %s could not be read", subscription_id)
+            return [_not_compared(row, subscription_id, "(unreadable)")]
+        stranger = stored is None and not strangers and facts.user_id is None
+        if stranger and not await self._store.read(lambda: _known_customer(facts.customer_id)):
+            return []
+        if stored is not None and stored.status == facts.status and stored.status in ENDED:
+            return []  # after the end the last known facts stay
+        found = differences(row[1], stored, facts)
+        return await self._repair(facts.subscription_id, found, dry_run) if found else []
+
+    async def _compare_unlisted(self, subscription_id: str, dry_run: bool) -> list[Difference]:
+        """A stored one that Stripe did not list: read it by its id."""
+        try:
+            answer = await self._stripe.get(f"subscriptions/{quote(subscription_id, safe='')}")
+        except StripeRefused:
+            row = await self._store.read(lambda: _peek(subscription_id))
+            return [_not_compared(row, subscription_id, "(not at Stripe)")]
+        return await self._compare(subscription_id, answer.body, dry_run, True)
+
+    async def _repair(self, subscription_id: str, found: list[Difference], dry_run: bool) -> list[Difference]:
+        """Ask about the subscription.  Where the answer says what is stored, an event was faster: no difference."""
+        if dry_run:
+            return found
+        try:
+            outcome = await self._truth.ask(subscription_id, "reconcile")
+        except InterlockError as error:
+            log.warning("%s could not be repaired: %s", subscription_id, error)
+            return found
+        if outcome is Outcome.UNCHANGED:
+            return []
+        return [msgspec.structs.replace(difference, repaired=outcome is Outcome.APPLIED) for difference in found]
+
+    async def _look_at_checkout(self, session_id: str) -> None:
+        """A session that is still open here: where Stripe has ended it, hear of it as its event would have told."""
+        answer = await self._stripe.get(f"checkout/sessions/{session_id}")
+        session = decoded(answer.body, wire.CheckoutSession)
+        if session.status in ("complete", "expired"):
+            report = CheckoutReport(
+                session.id,
+                session.status,
+                wire.ref_id(session.customer),
+                wire.usable_user(session.client_reference_id),
+            )
+            await self._inbox.work(lambda moment: note_checkout(report, moment))
+        subscription_id = wire.ref_id(session.subscription)
+        if subscription_id is not None:
+            await self._truth.ask(subscription_id, "checkout")

@@ -1,0 +1,1 @@
+"""Units of work: one transaction each, as steps without I/O."""
