@@ -8,9 +8,8 @@ Everything here is one transaction, whole or not at all.
 
 from __future__ import annotations
 
-import zlib
-
 import msgspec
+from isal import isal_zlib
 
 from interlock.engine.core import invoices as bills
 from interlock.engine.core.invoices import Bill
@@ -58,7 +57,8 @@ def take(event: Event, body: bytes, moment: Moment) -> Work[Outcome]:
             outcome = yield from _about_subscription(event, event.subscription_id, moment)
         else:
             outcome, about = yield from _about_customer(event, moment)
-    now, payload = int(moment.now), zlib.compress(body, 1)
+    payload = isal_zlib.compress(body, 1)  # pyright: ignore[reportUnknownMemberType] - zlib's format, a third of its time
+    now = int(moment.now)
     yield "event_insert", (event.id, event.type, event.created, now, about, event.customer_id, outcome.value, payload)
     yield from write_ledger(moment)
     return outcome

@@ -88,7 +88,9 @@ class Link:
     async def _run(self, names: tuple[str, ...], arguments: tuple[Any, ...]) -> list[Row]:
         statement = self._prepared.get(names)
         if statement is None:
-            statement = self._prepared[names] = await self.raw.prepare(_together(names))
+            # Named: asyncpg has PostgreSQL parse and plan an unnamed one again at each execution.
+            statement = await self.raw.prepare(_together(names), name=f"s{len(self._prepared)}")
+            self._prepared[names] = statement
         return await statement.fetch(*arguments)
 
     async def _send_waiting(self) -> None:
