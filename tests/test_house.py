@@ -33,6 +33,13 @@ def imported(file: Path) -> Iterator[str]:
             yield node.module.partition(".")[0]
 
 
+def modules(file: Path) -> Iterator[str]:
+    """Yield the full name of every module that a file imports from the project by its full name."""
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
 def test_nothing_lies_at_the_top_but_the_card() -> None:
     """A reader who lists the folder sees the six names of the card, a licence and a changelog."""
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
@@ -51,7 +58,27 @@ def test_the_engine_never_imports_the_api() -> None:
 
 def test_the_sandbox_knows_nothing_of_the_engine() -> None:
     """The stand-in Stripe is an independent truth: it shares no code with what is measured against it."""
-    assert [file for file in python_files("api/sandbox") if "engine" in imported(file)] == []
+    own, package = "interlock.api.sandbox", "interlock"
+    foreign = [
+        f"{file.relative_to(ROOT)}: {name}"
+        for file in python_files("api/sandbox")
+        for name in modules(file)
+        if name.partition(".")[0] == package and name != own and not name.startswith(own + ".")
+    ]
+    assert foreign == []
+
+
+def test_the_sandboxs_rooms_import_one_way() -> None:
+    """The stand-in reads from the top down: core knows no object, objects know no click."""
+    rooms = ["core", "objects", "people", "http"]
+    back = [
+        f"{file.relative_to(ROOT)}: {name}"
+        for at, room in enumerate(rooms)
+        for file in python_files(f"api/sandbox/{room}")
+        for name in modules(file)
+        if name.removeprefix("interlock.api.sandbox.").partition(".")[0] in rooms[at + 1 :]
+    ]
+    assert back == []
 
 
 @pytest.mark.parametrize("room", sorted(PURE), ids=lambda room: f"{room.parent.name}/{room.name}")

@@ -1,17 +1,30 @@
-"""The sandbox: a stand-in Stripe for a plane, for CI, and for the day before one has an account.
+"""The sandbox: a stand-in Stripe for work without a network, for CI, and for the day before one has an account.
 
 It is one fake, as truthful as Stripe's schemas and what we know of Stripe make it, and it knows nothing
 of the engine: neither imports the other, so the one can be measured against the other.
 
 How it is built
-    `World` is the pure core: `request()` takes a call of Stripe's API and gives the answer, `advance()`
-    lets time pass, `events()` shows what was emitted, `outbox` which deliveries are due. No clock, no
-    I/O; the same seed and calls give the same ids, events and times. `Sandbox` runs a world on a
+    core/       what every object needs: the ledger of objects, parameters, errors, shapes, cards, periods, rules
+    objects/    Stripe's resources, one file each, with their rules; what time does to them is in lifecycle.py
+    people/     what a person clicks: the checkout page, the portal, the hosted invoice page
+    http/       the only part with I/O: Stripe's API, the pages, the panel, faults, deliveries, the file
+    routes.py   every route and every rule of time, collected from objects/
+    world.py    `World`: a request in, an answer and events out; and the passing of time
+    Imports go down this list's rooms only from http to people to objects to core. `World` is pure: no clock,
+    no I/O; the same seed and calls give the same ids, events and times. `RunningWorld` runs one on a
     `SandboxClock`, delivers over HTTP and keeps it all in one file; `create_sandbox` is the Litestar
-    application around that. Data, not branches, wherever it can be: `cards.CARDS`, `lifecycle.RULES`,
-    `collection.AFTER_PAID`, `outbox.RETRY_AFTER`, `routes.ROUTES`. Which parameters an endpoint takes is
-    read from the annotations of the pinned `stripe` package. To know it, read ledger.py, world.py,
-    lifecycle.py, collection.py.
+    application around that. Which parameters an endpoint takes is read from the annotations of the pinned
+    `stripe` package. To know it, read world.py, core/ledger.py, objects/lifecycle.py, objects/collection.py.
+
+A new resource is one file and a row
+    objects/things.py has handlers `create_thing(w, p)`, `get_thing(w, p, id_)` …, and at its end
+        ROUTES = (Route("POST", "things", "thing_create", create_thing),
+                  Route("GET", "things/*", "thing_retrieve", getter("thing")), …)
+        RULES = {"thing": (Rule("thing expires", one("open"), when, act),)}     # if time does anything to it
+    and `routes.MODULES` names the file. world.py's docstring says what a handler may use. If it can be
+    expanded, `shapes.NAMES` says which field holds its id. Parameters that are still refused as unknown to the
+    sandbox stand in `params.NOT_HERE`: take out what you add. tests/sandbox checks each answer and event
+    against Stripe's schemas and the SDK's annotations, and fuzzes every route that is in the table.
 
 What is there
     - Objects in the shape of 2026-10-28.endive; a webhook endpoint, or a request's `Stripe-Version`, of
@@ -51,9 +64,9 @@ subscription paused for failed payments keeps its invoice open, and paying that 
 Serve it with `date_header=False` in uvicorn, or its own Date stands beside the sandbox's.
 """
 
-from .app import create_sandbox
-from .carrier import Sandbox
-from .clock import SandboxClock
-from .world import Answer, World
+from interlock.api.sandbox.http.app import create_sandbox
+from interlock.api.sandbox.http.carrier import RunningWorld
+from interlock.api.sandbox.http.clock import SandboxClock
+from interlock.api.sandbox.world import World, WorldAnswer
 
-__all__ = ["Answer", "Sandbox", "SandboxClock", "World", "create_sandbox"]
+__all__ = ["RunningWorld", "SandboxClock", "World", "WorldAnswer", "create_sandbox"]

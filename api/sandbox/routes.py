@@ -1,44 +1,35 @@
-"""The API as a table: method and path → the endpoint whose parameters the SDK annotates, and the handler."""
+"""The API as a table, and the rules of time: both collected from the files of objects/."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
 
-from . import (
-    catalog,
-    changes,
-    checkout,
+from interlock.api.sandbox.core.errors import NOTHING
+from interlock.api.sandbox.core.resource import Route, getter
+from interlock.api.sandbox.core.rules import Rule
+from interlock.api.sandbox.objects import (
+    checkout_sessions,
     customers,
     discounts,
-    hooks,
-    intents,
+    events,
+    invoice_items,
     invoices,
+    lifecycle,
+    meters,
+    payment_intents,
+    payment_methods,
     portal,
+    products,
+    setup_intents,
+    subscription_changes,
+    subscription_items,
     subscriptions,
+    test_clocks,
+    webhook_endpoints,
 )
-from .errors import Obj
-from .ledger import Ledger
-
-Handler = Callable[..., Obj]
-
-
-class Route(NamedTuple):
-    """`endpoint` names the SDK's parameters; None takes any."""
-
-    method: str
-    path: str
-    endpoint: str | None
-    handler: Handler
-
-
-def _get(kind: str) -> Handler:
-    def handler(w: Ledger, _p: Obj, id_: str) -> Obj:
-        return w.get(kind, id_)
-
-    return handler
-
 
 G, P, D = "GET", "POST", "DELETE"
 _TABLE: tuple[tuple[str, str, str | None, Any], ...] = (
@@ -47,55 +38,55 @@ _TABLE: tuple[tuple[str, str, str | None, Any], ...] = (
     (G, "customers/*", "customer_retrieve", customers.get_customer),
     (P, "customers/*", "customer_update", customers.update_customer),
     (D, "customers/*", "customer_delete", customers.delete_customer),
-    (G, "customers/*/payment_methods", "customer_payment_method_list", customers.list_customer_methods),
+    (G, "customers/*/payment_methods", "customer_payment_method_list", payment_methods.list_customer_methods),
     (P, "customers/*/sources", None, customers.create_source),
     (P, "customers/*/sources/*", None, customers.update_source),
-    (P, "products", "product_create", catalog.create_product),
-    (G, "products", "product_list", catalog.list_products),
-    (G, "products/*", "product_retrieve", _get("product")),
-    (P, "products/*", "product_update", catalog.update_product),
-    (D, "products/*", "product_delete", catalog.delete_product),
-    (P, "prices", "price_create", catalog.create_price),
-    (G, "prices", "price_list", catalog.list_prices),
-    (G, "prices/*", "price_retrieve", _get("price")),
-    (P, "prices/*", "price_update", catalog.update_price),
+    (P, "products", "product_create", products.create_product),
+    (G, "products", "product_list", products.list_products),
+    (G, "products/*", "product_retrieve", getter("product")),
+    (P, "products/*", "product_update", products.update_product),
+    (D, "products/*", "product_delete", products.delete_product),
+    (P, "prices", "price_create", products.create_price),
+    (G, "prices", "price_list", products.list_prices),
+    (G, "prices/*", "price_retrieve", getter("price")),
+    (P, "prices/*", "price_update", products.update_price),
     (P, "coupons", "coupon_create", discounts.create_coupon),
     (G, "coupons", "coupon_list", discounts.list_coupons),
-    (G, "coupons/*", "coupon_retrieve", _get("coupon")),
+    (G, "coupons/*", "coupon_retrieve", getter("coupon")),
     (P, "coupons/*", "coupon_update", discounts.update_coupon),
     (D, "coupons/*", "coupon_delete", discounts.delete_coupon),
     (P, "promotion_codes", "promotion_code_create", discounts.create_promotion_code),
     (G, "promotion_codes", "promotion_code_list", discounts.list_promotion_codes),
-    (G, "promotion_codes/*", "promotion_code_retrieve", _get("promotion_code")),
+    (G, "promotion_codes/*", "promotion_code_retrieve", getter("promotion_code")),
     (P, "promotion_codes/*", "promotion_code_update", discounts.update_promotion_code),
-    (P, "billing/meters", "billing.meter_create", catalog.create_meter),
-    (G, "billing/meters", "billing.meter_list", catalog.list_meters),
-    (G, "billing/meters/*", "billing.meter_retrieve", _get("billing.meter")),
-    (P, "billing/meter_events", "billing.meter_event_create", catalog.create_meter_event),
-    (P, "payment_methods", "payment_method_create", customers.create_payment_method),
-    (G, "payment_methods", "payment_method_list", customers.list_payment_methods),
-    (G, "payment_methods/*", "payment_method_retrieve", customers.get_payment_method),
-    (P, "payment_methods/*", "payment_method_update", customers.update_payment_method),
-    (P, "payment_methods/*/attach", "payment_method_attach", customers.attach_payment_method),
-    (P, "payment_methods/*/detach", "payment_method_detach", customers.detach_payment_method),
-    (P, "setup_intents", "setup_intent_create", customers.create_setup_intent),
-    (G, "setup_intents/*", "setup_intent_retrieve", _get("setup_intent")),
-    (P, "setup_intents/*/confirm", "setup_intent_confirm", customers.confirm_setup_intent),
-    (P, "setup_intents/*/cancel", "setup_intent_cancel", customers.cancel_setup_intent),
-    (P, "payment_intents", "payment_intent_create", intents.create_payment_intent),
-    (G, "payment_intents", "payment_intent_list", intents.list_payment_intents),
-    (G, "payment_intents/*", "payment_intent_retrieve", intents.get_payment_intent),
-    (P, "payment_intents/*", "payment_intent_update", intents.update_payment_intent),
-    (P, "payment_intents/*/confirm", "payment_intent_confirm", intents.confirm_payment_intent),
-    (P, "payment_intents/*/cancel", "payment_intent_cancel", intents.cancel_payment_intent),
-    (P, "payment_intents/*/capture", "payment_intent_capture", intents.capture_payment_intent),
-    (G, "charges", None, intents.list_charges),
-    (G, "charges/*", None, intents.get_charge),
-    (P, "checkout/sessions", "checkout.session_create", checkout.create_session),
-    (G, "checkout/sessions", "checkout.session_list", checkout.list_sessions),
-    (G, "checkout/sessions/*", "checkout.session_retrieve", checkout.get_session),
-    (G, "checkout/sessions/*/line_items", "checkout.session_line_item_list", checkout.line_items),
-    (P, "checkout/sessions/*/expire", "checkout.session_expire", checkout.expire),
+    (P, "billing/meters", "billing.meter_create", meters.create_meter),
+    (G, "billing/meters", "billing.meter_list", meters.list_meters),
+    (G, "billing/meters/*", "billing.meter_retrieve", getter("billing.meter")),
+    (P, "billing/meter_events", "billing.meter_event_create", meters.create_meter_event),
+    (P, "payment_methods", "payment_method_create", payment_methods.create_payment_method),
+    (G, "payment_methods", "payment_method_list", payment_methods.list_payment_methods),
+    (G, "payment_methods/*", "payment_method_retrieve", payment_methods.get_payment_method),
+    (P, "payment_methods/*", "payment_method_update", payment_methods.update_payment_method),
+    (P, "payment_methods/*/attach", "payment_method_attach", payment_methods.attach_payment_method),
+    (P, "payment_methods/*/detach", "payment_method_detach", payment_methods.detach_payment_method),
+    (P, "setup_intents", "setup_intent_create", setup_intents.create_setup_intent),
+    (G, "setup_intents/*", "setup_intent_retrieve", getter("setup_intent")),
+    (P, "setup_intents/*/confirm", "setup_intent_confirm", setup_intents.confirm_setup_intent),
+    (P, "setup_intents/*/cancel", "setup_intent_cancel", setup_intents.cancel_setup_intent),
+    (P, "payment_intents", "payment_intent_create", payment_intents.create_payment_intent),
+    (G, "payment_intents", "payment_intent_list", payment_intents.list_payment_intents),
+    (G, "payment_intents/*", "payment_intent_retrieve", payment_intents.get_payment_intent),
+    (P, "payment_intents/*", "payment_intent_update", payment_intents.update_payment_intent),
+    (P, "payment_intents/*/confirm", "payment_intent_confirm", payment_intents.confirm_payment_intent),
+    (P, "payment_intents/*/cancel", "payment_intent_cancel", payment_intents.cancel_payment_intent),
+    (P, "payment_intents/*/capture", "payment_intent_capture", payment_intents.capture_payment_intent),
+    (G, "charges", None, payment_intents.list_charges),
+    (G, "charges/*", None, payment_intents.get_charge),
+    (P, "checkout/sessions", "checkout.session_create", checkout_sessions.create_session),
+    (G, "checkout/sessions", "checkout.session_list", checkout_sessions.list_sessions),
+    (G, "checkout/sessions/*", "checkout.session_retrieve", checkout_sessions.get_session),
+    (G, "checkout/sessions/*/line_items", "checkout.session_line_item_list", checkout_sessions.line_items),
+    (P, "checkout/sessions/*/expire", "checkout.session_expire", checkout_sessions.expire),
     (P, "billing_portal/sessions", "billing_portal.session_create", portal.create_session),
     (P, "billing_portal/configurations", "billing_portal.configuration_create", portal.create_configuration),
     (G, "billing_portal/configurations", "billing_portal.configuration_list", portal.list_configurations),
@@ -105,15 +96,15 @@ _TABLE: tuple[tuple[str, str, str | None, Any], ...] = (
     (P, "subscriptions", "subscription_create", subscriptions.create_subscription),
     (G, "subscriptions", "subscription_list", subscriptions.list_subscriptions),
     (G, "subscriptions/*", "subscription_retrieve", subscriptions.get_subscription),
-    (P, "subscriptions/*", "subscription_update", changes.update_subscription),
-    (D, "subscriptions/*", "subscription_cancel", changes.cancel_subscription),
-    (P, "subscriptions/*/pause", "subscription_pause", changes.pause_subscription),
-    (P, "subscriptions/*/resume", "subscription_resume", changes.resume_subscription),
-    (P, "subscription_items", "subscription_item_create", changes.create_subscription_item),
-    (G, "subscription_items", "subscription_item_list", changes.list_subscription_items),
-    (G, "subscription_items/*", "subscription_item_retrieve", changes.get_subscription_item),
-    (P, "subscription_items/*", "subscription_item_update", changes.update_subscription_item),
-    (D, "subscription_items/*", "subscription_item_delete", changes.delete_subscription_item),
+    (P, "subscriptions/*", "subscription_update", subscription_changes.update_subscription),
+    (D, "subscriptions/*", "subscription_cancel", subscription_changes.cancel_subscription),
+    (P, "subscriptions/*/pause", "subscription_pause", subscription_changes.pause_subscription),
+    (P, "subscriptions/*/resume", "subscription_resume", subscription_changes.resume_subscription),
+    (P, "subscription_items", "subscription_item_create", subscription_items.create_subscription_item),
+    (G, "subscription_items", "subscription_item_list", subscription_items.list_subscription_items),
+    (G, "subscription_items/*", "subscription_item_retrieve", subscription_items.get_subscription_item),
+    (P, "subscription_items/*", "subscription_item_update", subscription_items.update_subscription_item),
+    (D, "subscription_items/*", "subscription_item_delete", subscription_items.delete_subscription_item),
     (P, "invoices", "invoice_create", invoices.create_invoice),
     (G, "invoices", "invoice_list", invoices.list_invoices),
     (P, "invoices/create_preview", "invoice_create_preview", invoices.create_preview),
@@ -128,28 +119,53 @@ _TABLE: tuple[tuple[str, str, str | None, Any], ...] = (
     (P, "invoices/*/mark_uncollectible", "invoice_mark_uncollectible", invoices.mark_uncollectible),
     (G, "invoice_payments", "invoice_payment_list", invoices.list_payments),
     (G, "invoice_payments/*", "invoice_payment_retrieve", invoices.get_payment),
-    (P, "invoiceitems", "invoice_item_create", invoices.create_invoiceitem),
-    (G, "invoiceitems", "invoice_item_list", invoices.list_invoiceitems),
-    (G, "invoiceitems/*", "invoice_item_retrieve", invoices.get_invoiceitem),
-    (P, "invoiceitems/*", "invoice_item_update", invoices.update_invoiceitem),
-    (D, "invoiceitems/*", "invoice_item_delete", invoices.delete_invoiceitem),
-    (G, "events", "event_list", hooks.list_events),
-    (G, "events/*", "event_retrieve", hooks.get_event),
-    (P, "webhook_endpoints", "webhook_endpoint_create", hooks.create_endpoint),
-    (G, "webhook_endpoints", "webhook_endpoint_list", hooks.list_endpoints),
-    (G, "webhook_endpoints/*", "webhook_endpoint_retrieve", hooks.get_endpoint),
-    (P, "webhook_endpoints/*", "webhook_endpoint_update", hooks.update_endpoint),
-    (D, "webhook_endpoints/*", "webhook_endpoint_delete", hooks.delete_endpoint),
-    (P, "test_helpers/test_clocks", "test_helpers.test_clock_create", hooks.create_clock),
-    (G, "test_helpers/test_clocks", "test_helpers.test_clock_list", hooks.list_clocks),
-    (G, "test_helpers/test_clocks/*", "test_helpers.test_clock_retrieve", hooks.get_clock),
-    (D, "test_helpers/test_clocks/*", "test_helpers.test_clock_delete", hooks.delete_clock),
-    (P, "test_helpers/test_clocks/*/advance", "test_helpers.test_clock_advance", hooks.advance_clock),
+    (P, "invoiceitems", "invoice_item_create", invoice_items.create_invoiceitem),
+    (G, "invoiceitems", "invoice_item_list", invoice_items.list_invoiceitems),
+    (G, "invoiceitems/*", "invoice_item_retrieve", invoice_items.get_invoiceitem),
+    (P, "invoiceitems/*", "invoice_item_update", invoice_items.update_invoiceitem),
+    (D, "invoiceitems/*", "invoice_item_delete", invoice_items.delete_invoiceitem),
+    (G, "events", "event_list", events.list_events),
+    (G, "events/*", "event_retrieve", events.get_event),
+    (P, "webhook_endpoints", "webhook_endpoint_create", webhook_endpoints.create_endpoint),
+    (G, "webhook_endpoints", "webhook_endpoint_list", webhook_endpoints.list_endpoints),
+    (G, "webhook_endpoints/*", "webhook_endpoint_retrieve", webhook_endpoints.get_endpoint),
+    (P, "webhook_endpoints/*", "webhook_endpoint_update", webhook_endpoints.update_endpoint),
+    (D, "webhook_endpoints/*", "webhook_endpoint_delete", webhook_endpoints.delete_endpoint),
+    (P, "test_helpers/test_clocks", "test_helpers.test_clock_create", test_clocks.create_clock),
+    (G, "test_helpers/test_clocks", "test_helpers.test_clock_list", test_clocks.list_clocks),
+    (G, "test_helpers/test_clocks/*", "test_helpers.test_clock_retrieve", test_clocks.get_clock),
+    (D, "test_helpers/test_clocks/*", "test_helpers.test_clock_delete", test_clocks.delete_clock),
+    (P, "test_helpers/test_clocks/*/advance", "test_helpers.test_clock_advance", test_clocks.advance_clock),
 )  # fmt: skip
 
-ROUTES: tuple[Route, ...] = tuple(
-    Route(method, f"/v1/{path}", endpoint, handler) for method, path, endpoint, handler in _TABLE
-)
+
+MODULES: tuple[ModuleType, ...] = (
+    customers, products, discounts, meters, payment_methods, setup_intents, payment_intents, checkout_sessions, portal,
+    subscriptions, subscription_changes, subscription_items, lifecycle, invoices, invoice_items, events,
+    webhook_endpoints, test_clocks,
+)  # fmt: skip
+"""Every file of objects/ that has routes or rules of time: what it says in its own `ROUTES` and `RULES` is added."""
+
+
+def _routes() -> Iterator[Route]:
+    rows = [*(Route(*row) for row in _TABLE)]
+    for module in MODULES:
+        rows += getattr(module, "ROUTES", ())
+    for row in rows:
+        yield row._replace(path=f"/v1/{row.path}")
+
+
+def _rules() -> dict[str, tuple[Rule, ...]]:
+    rules: dict[str, tuple[Rule, ...]] = {}
+    for module in MODULES:
+        for kind, more in getattr(module, "RULES", NOTHING).items():
+            rules[kind] = rules.get(kind, ()) + more
+    return rules
+
+
+ROUTES = tuple(_routes())
+RULES = _rules()
+"""What time does, by the kind of object."""
 _PATTERNS = [
     (route, re.compile("^" + route.path.replace("*", "([^/]+)") + "$")) for route in ROUTES
 ]  # an exact path stands before the pattern that would match it too

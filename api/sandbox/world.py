@@ -1,12 +1,25 @@
-"""The sandbox's core: an API call in, an answer and events out; time passes by being told.
+"""The stand-in's core: an API call in, an answer and events out; time passes only when asked to.
 
     world = World(seed=1, now=1_800_000_000)
     answer = world.request("POST", "/v1/customers", {"email": "a@example.com"})
     world.advance(world.time + 86_400)
     world.events()      # full Event objects, oldest first
 
-Pure: no clock, no I/O, no randomness but the seed's. Deliveries that are due are asked of
-`world.outbox`, and whoever carries them says how it went.
+Pure: no clock, no I/O, no randomness but the seed's. Deliveries that are due stand in `world.outbox`;
+the carrier that makes them reports how each went.
+
+What a file of objects/ uses (`w` is the world, seen as its base class `Ledger`):
+    w.now                    the time of the object at hand: its test clock's, else the world's (`w.time`)
+    w.new_id("sub_")         the next id
+    w.put(obj)               keep a new object; its "object" and "id" name it
+    w.get(kind, id)          the object, or 404; w.of(kind, id, param): the object that a parameter names, or 400
+    w.find(kind, id)         the object, or None; w.all(kind): the living ones, oldest first
+    w.touch(obj)             before each change of an object: gives it back; makes undo and previous_attributes
+    w.note(id)               a hash of what Stripe would not show about an object, to change; w.notes[id]: to read
+    w.emit(type, obj)        an event about the object as it is now; `*.updated` says nothing when nothing changed
+    w.replace(obj, stub), w.forget(kind, obj)     deleted with a stub, or without a trace
+    w.page(kind, params, url, where)              a list's page
+Refusals are raised: `errors.invalid(message, param, code)` and its neighbours; all of the request is then undone.
 """
 
 from __future__ import annotations
@@ -17,18 +30,18 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from . import hooks
-from .bills import payments_of
-from .errors import EMPTY, NOTHING, Obj, StripeError, invalid, reused_key, unknown_route
-from .ledger import Ledger
-from .lifecycle import RULES, Due, next_due
-from .outbox import Outbox
-from .params import check, fit, versions
-from .periods import DAY
-from .routes import find_route
-from .shapes import API_VERSION, expanded, is_legacy, rendered
+from interlock.api.sandbox.core.errors import EMPTY, NOTHING, Obj, StripeError, invalid, reused_key, unknown_route
+from interlock.api.sandbox.core.ledger import Ledger
+from interlock.api.sandbox.core.outbox import Outbox
+from interlock.api.sandbox.core.params import check, fit, versions
+from interlock.api.sandbox.core.periods import DAY
+from interlock.api.sandbox.core.rules import Due, next_due
+from interlock.api.sandbox.core.shapes import API_VERSION, expanded, is_legacy, rendered
+from interlock.api.sandbox.objects import webhook_endpoints
+from interlock.api.sandbox.objects.invoice_document import payments_of
+from interlock.api.sandbox.routes import RULES, find_route
 
-__all__ = ["Answer", "World"]
+__all__ = ["World", "WorldAnswer"]
 
 KEYS_KEPT = DAY
 EVENTS_STORED_MAX = 20_000
@@ -42,7 +55,7 @@ EXPANDABLE_LATER: dict[tuple[str, str], str] = {
 SINCE_BASIL = frozenset({("invoice", "payments"), ("invoice", "confirmation_secret")})
 
 
-class Answer(NamedTuple):
+class WorldAnswer(NamedTuple):
     """An HTTP answer without the HTTP."""
 
     status: int
@@ -71,13 +84,13 @@ class World(Ledger):
         *,
         idempotency_key: str | None = None,
         version: str | None = None,
-    ) -> Answer:
+    ) -> WorldAnswer:
         """One call of Stripe's API. `params` are nested, with typed or textual values."""
         given = dict(params or NOTHING)
         request_id = self.new_id("req_")
         headers = {"request-id": request_id, "stripe-version": API_VERSION}
         if version and version not in versions():
-            return Answer(400, invalid(f"Invalid Stripe API version: {version}").body, headers)
+            return WorldAnswer(400, invalid(f"Invalid Stripe API version: {version}").body, headers)
         headers["stripe-version"] = version or API_VERSION
         mark = None
         if idempotency_key and method == "POST":
@@ -101,13 +114,15 @@ class World(Ledger):
             return None
         return kept
 
-    def _replayed(self, kept: Obj, mark: str, key: str, headers: dict[str, str]) -> Answer:
+    def _replayed(self, kept: Obj, mark: str, key: str, headers: dict[str, str]) -> WorldAnswer:
         if kept["mark"] != mark:
-            return Answer(400, reused_key(key).body, headers)
+            return WorldAnswer(400, reused_key(key).body, headers)
         replayed = {"idempotent-replayed": "true", "original-request": str(kept["request"])}
-        return Answer(int(kept["status"]), copy.deepcopy(kept["body"]), headers | replayed)
+        return WorldAnswer(int(kept["status"]), copy.deepcopy(kept["body"]), headers | replayed)
 
-    def _answer(self, method: str, path: str, given: Obj, cause: Obj, version: str, headers: dict[str, str]) -> Answer:
+    def _answer(
+        self, method: str, path: str, given: Obj, cause: Obj, version: str, headers: dict[str, str]
+    ) -> WorldAnswer:
         def run() -> Obj:
             self.version = version
             route, ids = find_route(method, path)
@@ -119,10 +134,10 @@ class World(Ledger):
             return self.presented(body, expand, version)
 
         try:
-            return Answer(200, self.operate(run, cause), headers)
+            return WorldAnswer(200, self.operate(run, cause), headers)
         except StripeError as error:
             body = json.loads(json.dumps(error.body))
-            return Answer(error.status, body, headers)
+            return WorldAnswer(error.status, body, headers)
 
     def presented(self, body: Obj, expand: list[str], version: str) -> Obj:
         """The answer's body: a copy, expanded, in the version asked for."""
@@ -186,7 +201,7 @@ class World(Ledger):
 
     def _address(self, event: Obj) -> None:
         for endpoint in self.all("webhook_endpoint"):
-            if hooks.wants(endpoint, event["type"]):
+            if webhook_endpoints.wants(endpoint, event["type"]):
                 event["pending_webhooks"] += 1
                 self.outbox.add(event, str(endpoint["id"]), self.time)
 
@@ -200,10 +215,14 @@ class World(Ledger):
 
     def _schedule(self, kind: str, id_: str) -> None:
         obj = self.find(kind, id_)
-        due = next_due(self, obj) if obj is not None and not obj.get("deleted") else None
+        due = self.due(obj) if obj is not None else None
         if due is not None and obj is not None and not self._clock_for(obj):
             self._timer_count += 1
             heapq.heappush(self._timers, (due.at, self._timer_count, kind, id_))
+
+    def due(self, obj: Obj) -> Due | None:
+        """The next thing that time will do to an object."""
+        return None if obj.get("deleted") else next_due(RULES.get(str(obj["object"]), ()), self, obj)
 
     def _clock_for(self, obj: Obj) -> str | None:
         """The test clock that an object lives on; of a payment it is only noted."""
@@ -214,7 +233,7 @@ class World(Ledger):
         while self._timers:
             at, _, kind, id_ = self._timers[0]
             obj = self.find(kind, id_)
-            due = next_due(self, obj) if obj is not None and not obj.get("deleted") else None
+            due = self.due(obj) if obj is not None else None
             if obj is not None and due is not None and due.at == at:
                 return at, obj, due
             heapq.heappop(self._timers)
@@ -225,7 +244,7 @@ class World(Ledger):
         found: list[Obj] = []
         for kind in RULES:
             for obj in self.all(kind):
-                due = next_due(self, obj)
+                due = self.due(obj)
                 if due is not None:
                     found.append({"at": due.at, "what": due.rule.name, "object": kind, "id": obj["id"],
                                   "test_clock": self._clock_for(obj)})  # fmt: skip
@@ -233,7 +252,7 @@ class World(Ledger):
 
     def advance(self, to: int) -> None:
         """Let the sandbox's time pass until `to`; everything due happens at its own moment."""
-        self.settle()
+        self.finish_clocks()
         while (timer := self.next_timer()) is not None and timer[0] <= to:
             at, obj, due = timer
             heapq.heappop(self._timers)
@@ -244,11 +263,11 @@ class World(Ledger):
 
     def _fire(self, obj: Obj, due: Due) -> None:
         self.operate(lambda: due.rule.act(self, obj), clock=self._clock_for(obj))
-        again = next_due(self, obj) if not obj.get("deleted") else None
+        again = self.due(obj)
         assert again is None or again != due, f"{due.rule.name} of {obj['id']} is due again at once"
         self._schedule(str(obj["object"]), str(obj["id"]))
 
-    def settle(self) -> None:
+    def finish_clocks(self) -> None:
         """Finish what Stripe finishes soon after it answered: test clocks that advance."""
         for clock in self.all("test_helpers.test_clock"):
             if clock.get("status") == "advancing":
@@ -273,7 +292,7 @@ class World(Ledger):
         for kind in RULES:
             for obj in self.all(kind):
                 if self._clock_for(obj) == clock:
-                    due = next_due(self, obj)
+                    due = self.due(obj)
                     if due is not None and (best is None or due.at < best[1].at):
                         best = (obj, due)
         return best
@@ -307,7 +326,7 @@ class World(Ledger):
 
     def secrets_of(self, endpoint: str) -> list[str]:
         """The secrets that sign for an endpoint now."""
-        return hooks.secrets_of(self, endpoint)
+        return webhook_endpoints.secrets_of(self, endpoint)
 
     def _include_payments(self, invoice: Obj) -> Obj:
         return {"object": "list", "data": copy.deepcopy(payments_of(self, invoice)), "has_more": False,

@@ -21,8 +21,8 @@ import httpx
 import uvicorn
 from litestar.types import Receive, Scope, Send
 
-from interlock.api.sandbox import Sandbox, create_sandbox
-from interlock.api.sandbox.face import Face
+from interlock.api.sandbox import RunningWorld, create_sandbox
+from interlock.api.sandbox.http.face import Face
 from tests.conftest import WEBHOOK_SECRET, free_port
 
 Obj = dict[str, Any]
@@ -59,7 +59,7 @@ class Spoil:
 class Gate:
     """ASGI: counts, spoils, and hands on to the sandbox."""
 
-    def __init__(self, app: Any, box: Sandbox) -> None:
+    def __init__(self, app: Any, box: RunningWorld) -> None:
         self.calls: list[Call] = []
         self.spoils: list[Spoil] = []
         self.lit = asyncio.Event()
@@ -188,7 +188,7 @@ class StandIn:
         self._loop.call_soon_threadsafe(self.gate.lit.clear)
 
     def light(self) -> None:
-        """Answer everybody, also those who still wait."""
+        """WorldAnswer everybody, also those who still wait."""
         self._loop.call_soon_threadsafe(self.gate.lit.set)
 
     def spoil(self, kind: str, mark: str, method: str, path: str, *, times: int = 1, value: Any = True) -> Spoil:

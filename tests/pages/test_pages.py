@@ -14,7 +14,7 @@ from typing import Final
 import pytest
 from playwright.sync_api import expect
 
-from interlock.api.sandbox.outbox import KINDS
+from interlock.api.sandbox.core.outbox import KINDS
 from tests.conftest import ROOT
 from tests.pages.conftest import OpenTab, Tab
 from tests.sandbox.command import Sandbox

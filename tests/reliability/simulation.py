@@ -18,8 +18,8 @@ from typing import Any, Final
 
 import msgspec
 
-from interlock.api.sandbox.carrier import signature
-from interlock.api.sandbox.outbox import Delivery
+from interlock.api.sandbox.core.outbox import Delivery
+from interlock.api.sandbox.http.carrier import signature
 from interlock.engine.config import Config
 from interlock.engine.core.states import ENDED, Facts, State
 from interlock.engine.errors import InterlockError, StoreUnavailable, StripeUnavailable

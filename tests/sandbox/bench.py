@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from interlock.api.sandbox import Answer, World
+from interlock.api.sandbox import World, WorldAnswer
 
 Obj = dict[str, Any]
 
@@ -30,7 +30,7 @@ class Bench:
 
     # -- calls -------------------------------------------------------------------------------------
 
-    def call(self, method: str, path: str, params: Obj | None = None, **options: Any) -> Answer:
+    def call(self, method: str, path: str, params: Obj | None = None, **options: Any) -> WorldAnswer:
         """Any call."""
         return self.world.request(method, f"/v1/{path}", params, **options)
 

@@ -13,7 +13,7 @@ import httpx
 import stripe
 import uvicorn
 
-from interlock.api.sandbox import Sandbox, create_sandbox
+from interlock.api.sandbox import RunningWorld, create_sandbox
 
 Obj = dict[str, Any]
 SECRET = "whsec_of_the_tests"
@@ -99,7 +99,7 @@ class Live:
             public_url=self.url, plans=PLANS, webhook_url=webhook_url, webhook_secret=SECRET,
             app_url="http://app.example:8000", data=data, **options,
         )  # fmt: skip
-        self.box: Sandbox = self.app.state.sandbox
+        self.box: RunningWorld = self.app.state.sandbox
         config = uvicorn.Config(self.app, log_level="critical", ws="none", date_header=False, lifespan="on")
         self.server = uvicorn.Server(config)
         self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [self.socket]}, daemon=True)

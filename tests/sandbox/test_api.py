@@ -7,10 +7,14 @@ from typing import Any
 
 import pytest
 
-from interlock.api.sandbox import World, hooks, paying, portal
-from interlock.api.sandbox.cards import CARDS, TOKENS
-from interlock.api.sandbox.errors import StripeError
-from interlock.api.sandbox.params import decode
+from interlock.api.sandbox import World
+from interlock.api.sandbox.core.cards import CARDS, TOKENS
+from interlock.api.sandbox.core.errors import StripeError
+from interlock.api.sandbox.core.params import decode
+from interlock.api.sandbox.objects import webhook_endpoints
+from interlock.api.sandbox.people import checkout as checkout_page
+from interlock.api.sandbox.people import hosted_invoice
+from interlock.api.sandbox.people import portal as portal_page
 from tests.sandbox.bench import DAY, HOUR, MADE, NOW, PAID, Bench, S
 from tests.sandbox.schemas import check
 
@@ -302,7 +306,7 @@ def test_checkout_pays(bench: Bench) -> None:
     """The customer is made, the subscription is incomplete and then active, the session complete."""
     made = session(bench)
     bench.news()
-    done = bench.world.click(paying.pay, made["id"], "4242 4242 4242 4242")
+    done = bench.world.click(checkout_page.pay, made["id"], "4242 4242 4242 4242")
     assert done == {"status": "complete", "redirect": f"https://app/ok?s={made['id']}"}
     news = bench.news("customer", "invoice.", "checkout")
     assert [e["type"] for e in news if e["type"] != "customer.created"] == [
@@ -314,7 +318,7 @@ def test_checkout_pays(bench: Bench) -> None:
     assert now["subscription"]["metadata"] == {"user_id": "u_1"}
     assert now["subscription"]["items"]["data"][0]["quantity"] == 2
     with pytest.raises(StripeError):
-        bench.world.click(paying.pay, made["id"], "4242424242424242")
+        bench.world.click(checkout_page.pay, made["id"], "4242424242424242")
 
 
 def test_checkout_declines(bench: Bench) -> None:
@@ -322,24 +326,24 @@ def test_checkout_declines(bench: Bench) -> None:
     made = session(bench)
     bench.news()
     with pytest.raises(StripeError) as refused:
-        bench.world.click(paying.pay, made["id"], "4000000000009995")
+        bench.world.click(checkout_page.pay, made["id"], "4000000000009995")
     assert refused.value.error["decline_code"] == "insufficient_funds"
     with pytest.raises(StripeError):
-        bench.world.click(paying.pay, made["id"], "4000000000000341")
+        bench.world.click(checkout_page.pay, made["id"], "4000000000000341")
     assert bench.news() == []
-    assert bench.world.click(paying.pay, made["id"], "5555555555554444")["status"] == "complete"
+    assert bench.world.click(checkout_page.pay, made["id"], "5555555555554444")["status"] == "complete"
 
 
 def test_checkout_authenticates(bench: Bench) -> None:
     """3-D Secure leaves it incomplete; failed, the session is still open; passed, it is active."""
     made = session(bench)
-    assert bench.world.click(paying.pay, made["id"], "4000002760003184") == {"status": "requires_action"}
+    assert bench.world.click(checkout_page.pay, made["id"], "4000002760003184") == {"status": "requires_action"}
     sub = bench.get("subscriptions", {"status": "incomplete"})["data"][0]
     with pytest.raises(StripeError):
-        bench.world.click(paying.authenticate, made["id"], False)
+        bench.world.click(checkout_page.authenticate, made["id"], False)
     assert bench.get(f"checkout/sessions/{made['id']}")["status"] == "open"
-    assert bench.world.click(paying.pay, made["id"], "4000002500003155") == {"status": "requires_action"}
-    assert bench.world.click(paying.authenticate, made["id"], True)["status"] == "complete"
+    assert bench.world.click(checkout_page.pay, made["id"], "4000002500003155") == {"status": "requires_action"}
+    assert bench.world.click(checkout_page.authenticate, made["id"], True)["status"] == "complete"
     assert bench.status(sub) == "active"
     assert len(bench.get("subscriptions", {"status": "all"})["data"]) == 1
 
@@ -347,10 +351,10 @@ def test_checkout_authenticates(bench: Bench) -> None:
 def test_checkout_trial(bench: Bench) -> None:
     """A trial takes the card without charging, after 3-D Secure where the card wants it."""
     made = session(bench, subscription_data={"trial_period_days": 14})
-    assert (made["amount_total"], bench.world.click(paying.view, made["id"])["trial_days"]) == (0, 14)
-    assert bench.world.click(paying.pay, made["id"], "4000002500003155") == {"status": "requires_action"}
+    assert (made["amount_total"], bench.world.click(checkout_page.view, made["id"])["trial_days"]) == (0, 14)
+    assert bench.world.click(checkout_page.pay, made["id"], "4000002500003155") == {"status": "requires_action"}
     assert bench.get("subscriptions")["data"] == []
-    assert bench.world.click(paying.authenticate, made["id"], True)["status"] == "complete"
+    assert bench.world.click(checkout_page.authenticate, made["id"], True)["status"] == "complete"
     sub = bench.get("subscriptions")["data"][0]
     assert sub["status"] == "trialing"
     assert bench.get(f"checkout/sessions/{made['id']}")["payment_status"] == "no_payment_required"
@@ -363,9 +367,9 @@ def test_checkout_without_card(bench: Bench) -> None:
     trial = {"trial_period_days": 7}
     strict = session(bench, subscription_data=trial)
     with pytest.raises(StripeError):
-        bench.world.click(paying.pay, strict["id"], None)
+        bench.world.click(checkout_page.pay, strict["id"], None)
     lax = session(bench, subscription_data=trial, payment_method_collection="if_required")
-    assert bench.world.click(paying.pay, lax["id"], None)["status"] == "complete"
+    assert bench.world.click(checkout_page.pay, lax["id"], None)["status"] == "complete"
     assert bench.get("subscriptions")["data"][0]["default_payment_method"] is None
 
 
@@ -391,12 +395,12 @@ def test_checkout_promotion(bench: Bench) -> None:
     code = bench.post("promotion_codes", {"promotion": {"type": "coupon", "coupon": "half"}, "code": "HALF"})
     typed = session(bench, allow_promotion_codes=True)
     with pytest.raises(StripeError):
-        bench.world.click(paying.apply_promotion, typed["id"], "NOPE")
-    assert bench.world.click(paying.apply_promotion, typed["id"], "half")["amount_total"] == 2000
-    bench.world.click(paying.pay, typed["id"], "4242424242424242")
+        bench.world.click(checkout_page.apply_promotion, typed["id"], "NOPE")
+    assert bench.world.click(checkout_page.apply_promotion, typed["id"], "half")["amount_total"] == 2000
+    bench.world.click(checkout_page.pay, typed["id"], "4242424242424242")
     given = session(bench, discounts=[{"promotion_code": code["id"]}])
     assert given["amount_total"] == 2000
-    bench.world.click(paying.pay, given["id"], "4242424242424242")
+    bench.world.click(checkout_page.pay, given["id"], "4242424242424242")
     assert {i["total"] for i in bench.get("invoices")["data"]} == {2000}
     assert bench.get(f"promotion_codes/{code['id']}")["times_redeemed"] == 2
 
@@ -422,18 +426,18 @@ def test_portal(bench: Bench) -> None:
         return bench.status(sub)
 
     with pytest.raises(StripeError):
-        click(portal.cancel, other["id"], True)
-    view = bench.world.click(portal.view, id_)
+        click(portal_page.cancel, other["id"], True)
+    view = bench.world.click(portal_page.view, id_)
     assert [s["id"] for s in view["subscriptions"]] == [sub["id"]]
-    click(portal.cancel, sub["id"], True)
+    click(portal_page.cancel, sub["id"], True)
     assert bench.sub(sub)["cancel_at_period_end"]
-    click(portal.renew, sub["id"])
+    click(portal_page.renew, sub["id"])
     assert not bench.sub(sub)["cancel_at_period_end"]
-    click(portal.update, sub["id"], None, 3)
+    click(portal_page.update, sub["id"], None, 3)
     assert bench.sub(sub)["items"]["data"][0]["quantity"] == 3
-    assert click(portal.pause, sub["id"]) == "paused"
-    assert click(portal.resume, sub["id"]) == "active"
-    assert click(portal.cancel, sub["id"], False) == "canceled"
+    assert click(portal_page.pause, sub["id"]) == "paused"
+    assert click(portal_page.resume, sub["id"]) == "active"
+    assert click(portal_page.cancel, sub["id"], False) == "canceled"
 
 
 def test_portal_new_card_pays(bench: Bench) -> None:
@@ -444,9 +448,9 @@ def test_portal_new_card_pays(bench: Bench) -> None:
     bench.until(sub["items"]["data"][0]["current_period_end"] + HOUR)
     id_ = bench.post("billing_portal/sessions", {"customer": customer["id"]})["id"]
     with pytest.raises(StripeError):
-        bench.world.click(portal.add_card, id_, "4000000000000002")
+        bench.world.click(portal_page.add_card, id_, "4000000000000002")
     assert bench.status(sub) == "past_due"
-    assert bench.world.click(portal.add_card, id_, "4242424242424242")["paid"][0]["outcome"] == "paid"
+    assert bench.world.click(portal_page.add_card, id_, "4242424242424242")["paid"][0]["outcome"] == "paid"
     assert bench.status(sub) == "active"
 
 
@@ -476,8 +480,8 @@ def test_hosted_invoice_page(bench: Bench) -> None:
     """An open invoice is paid on its page with a card."""
     sub = bench.subscribe(bench.customer("pm_card_chargeCustomerFail"))
     with pytest.raises(StripeError):
-        bench.world.click(portal.pay_hosted, sub["latest_invoice"], "4000000000000341")
-    assert bench.world.click(portal.pay_hosted, sub["latest_invoice"], "4242424242424242")["status"] == "paid"
+        bench.world.click(hosted_invoice.pay_hosted, sub["latest_invoice"], "4000000000000341")
+    assert bench.world.click(hosted_invoice.pay_hosted, sub["latest_invoice"], "4242424242424242")["status"] == "paid"
     assert bench.status(sub) == "active"
 
 
@@ -494,7 +498,7 @@ def test_test_clock(bench: Bench) -> None:
     bench.news()
     assert bench.post(f"{path}/advance", {"frozen_time": NOW + 40 * DAY})["status"] == "advancing"
     bench.refuse(400, "POST", f"{path}/advance", {"frozen_time": NOW + 50 * DAY})
-    bench.world.settle()
+    bench.world.finish_clocks()
     assert bench.get(path)["status"] == "ready"
     told = bench.told("customer.subscription", "invoice.paid", "test_helpers")
     assert told == ["test_helpers.test_clock.advancing", S + "updated", "invoice.paid",
@@ -541,7 +545,7 @@ def test_endpoint_secrets(bench: Bench) -> None:
     assert bench.endpoint["secret"].startswith("whsec_")
     assert "secret" not in bench.get(path)
     world = bench.world
-    new = world.operate(lambda: hooks.roll_secret(world, bench.endpoint["id"]))
+    new = world.operate(lambda: webhook_endpoints.roll_secret(world, bench.endpoint["id"]))
     assert world.secrets_of(bench.endpoint["id"]) == [new, bench.endpoint["secret"]]
     bench.wait(DAY)
     assert world.secrets_of(bench.endpoint["id"]) == [new]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from interlock.api.sandbox.outbox import KINDS
+from interlock.api.sandbox.core.outbox import KINDS
 from tests.sandbox.command import Sandbox, started
 
 DAY = 86_400

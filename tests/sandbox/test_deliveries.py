@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from interlock.api.sandbox.outbox import ANSWER_MAX, Outbox
+from interlock.api.sandbox.core.outbox import ANSWER_MAX, Outbox
 
 
 def test_what_an_endpoint_answered_is_kept() -> None:

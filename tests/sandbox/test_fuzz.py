@@ -12,9 +12,9 @@ import pytest
 from typing_extensions import is_typeddict
 
 from interlock.api.sandbox import World
-from interlock.api.sandbox.params import accepted, annotated
+from interlock.api.sandbox.core.params import accepted, annotated
+from interlock.api.sandbox.core.shapes import NAMES
 from interlock.api.sandbox.routes import ROUTES, Route
-from interlock.api.sandbox.shapes import NAMES
 from tests.sandbox.bench import DAY, HOUR, NOW
 from tests.sandbox.live import KEY, Live
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from interlock.api.sandbox import portal
-from interlock.api.sandbox.errors import StripeError
+from interlock.api.sandbox.core.errors import StripeError
+from interlock.api.sandbox.people import hosted_invoice
 from tests.sandbox.bench import DAY, FAILED, HOUR, MADE, PAID, Bench, S
 
 Obj = dict[str, Any]
@@ -349,10 +349,10 @@ def test_renewal_needs_action(bench: Bench) -> None:
     assert bench.status(sub) == "past_due"
     invoice = bench.sub(sub)["latest_invoice"]
     with pytest.raises(StripeError):
-        bench.world.click(portal.authenticate_hosted, invoice, False)
+        bench.world.click(hosted_invoice.authenticate_hosted, invoice, False)
     error = bench.refuse(402, "POST", f"invoices/{invoice}/pay")
     assert error["code"] == "invoice_payment_intent_requires_action"
-    assert bench.world.click(portal.authenticate_hosted, invoice, True)["status"] == "paid"
+    assert bench.world.click(hosted_invoice.authenticate_hosted, invoice, True)["status"] == "paid"
     assert bench.status(sub) == "active"
 
 

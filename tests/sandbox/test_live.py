@@ -13,7 +13,7 @@ import httpx
 import pytest
 import stripe
 
-from interlock.api.sandbox import hooks
+from interlock.api.sandbox.objects import webhook_endpoints
 from interlock.api.sandbox.routes import ROUTES
 from tests.sandbox.live import KEY, Live, Receiver
 
@@ -289,7 +289,7 @@ def test_rotation(live: Live, receiver: Receiver) -> None:
     world = live.box.world
     (endpoint,) = [e for e in world.all("webhook_endpoint") if e["metadata"].get("of")]
     old = list(receiver.secrets)
-    new = world.operate(lambda: hooks.roll_secret(world, endpoint["id"]))
+    new = world.operate(lambda: webhook_endpoints.roll_secret(world, endpoint["id"]))
     receiver.secrets = [*old, new]
     live.quiet()
     receiver.got.clear()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from interlock.api.sandbox.outbox import GIVE_UP_AFTER, RETRY_AFTER, Outbox
+from interlock.api.sandbox.core.outbox import GIVE_UP_AFTER, RETRY_AFTER, Outbox
 from tests.sandbox.bench import NOW, Bench
 
 Obj = dict[str, Any]

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from interlock.api.sandbox import paying, portal
-from interlock.api.sandbox.errors import StripeError
+from interlock.api.sandbox.core.errors import StripeError
+from interlock.api.sandbox.people import checkout as checkout_page
+from interlock.api.sandbox.people import portal as portal_page
 from tests.sandbox.bench import DAY, NOW, Bench
 
 Obj = dict[str, Any]
@@ -60,10 +61,10 @@ def test_types_of_a_page(bench: Bench) -> None:
     id_ = bench.post("billing_portal/sessions", {"customer": customer["id"]})["id"]
     for price, quantity in ((None, "2"), (["x"], None), (None, 1.5), (None, True), (None, 1e20), (None, 10**20)):
         with pytest.raises(StripeError) as refused:
-            bench.world.click(portal.update, id_, sub, price, quantity)
+            bench.world.click(portal_page.update, id_, sub, price, quantity)
         assert refused.value.status == 400
     with pytest.raises(StripeError) as refused:
-        bench.world.click(paying.pay, "cs_test_no", 5)
+        bench.world.click(checkout_page.pay, "cs_test_no", 5)
     assert refused.value.status == 400
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from interlock.api.sandbox import paying
-from interlock.api.sandbox.errors import StripeError
+from interlock.api.sandbox.core.errors import StripeError
+from interlock.api.sandbox.people import checkout as checkout_page
 from tests.sandbox.bench import DAY, NOW, Bench
 
 Obj = dict[str, Any]
@@ -101,9 +101,9 @@ def test_refused_on_the_page(bench: Bench) -> None:
             "mode": "subscription", "success_url": "x", "line_items": [{"price": bench.price["id"]}],
             "allow_promotion_codes": True, "subscription_data": trial})  # fmt: skip
         with pytest.raises(StripeError):
-            bench.world.click(paying.apply_promotion, session["id"], "MUCH")
-        bench.world.click(paying.apply_promotion, session["id"], "ENOUGH")
-        assert bench.world.click(paying.pay, session["id"], "4242424242424242")["status"] == "complete"
+            bench.world.click(checkout_page.apply_promotion, session["id"], "MUCH")
+        bench.world.click(checkout_page.apply_promotion, session["id"], "ENOUGH")
+        assert bench.world.click(checkout_page.pay, session["id"], "4242424242424242")["status"] == "complete"
 
 
 def test_off_an_invoice(bench: Bench) -> None:

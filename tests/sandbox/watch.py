@@ -12,9 +12,9 @@ from typing import Any, Final
 
 import pytest
 
-from interlock.api.sandbox import Answer, World
-from interlock.api.sandbox.face import Face
-from interlock.api.sandbox.shapes import is_legacy
+from interlock.api.sandbox import World, WorldAnswer
+from interlock.api.sandbox.core.shapes import is_legacy
+from interlock.api.sandbox.http.face import Face
 from tests.counts import unheld
 from tests.sandbox.schemas import check, check_event
 
@@ -31,7 +31,7 @@ def watch(patch: pytest.MonkeyPatch) -> None:
         World.request, vars(World)["_post"], World.event_for, vars(Face)["_send"],
     )  # fmt: skip
 
-    def answered(world: World, method: str, path: str, *args: Any, **options: Any) -> Answer:
+    def answered(world: World, method: str, path: str, *args: Any, **options: Any) -> WorldAnswer:
         answer = request(world, method, path, *args, **options)
         _hold_answer(f"{method} {path}", answer)
         return answer
@@ -46,7 +46,7 @@ def watch(patch: pytest.MonkeyPatch) -> None:
             unheld[f"event bodies {OLD}"] += 1
         return body
 
-    async def sent(face: Face, to: Any, answer: Answer) -> None:
+    async def sent(face: Face, to: Any, answer: WorldAnswer) -> None:
         if "stripe-version" not in answer.headers:  # else it is the world's, and was looked at
             _hold_answer("what is refused before it comes to the world", answer)
         await send(face, to, answer)
@@ -57,7 +57,7 @@ def watch(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Face, "_send", sent)
 
 
-def _hold_answer(where: str, answer: Answer) -> None:
+def _hold_answer(where: str, answer: WorldAnswer) -> None:
     legacy = is_legacy(answer.headers.get("stripe-version", "newest"))
     if legacy and "error" not in answer.body:  # an error's shape is the same in all
         unheld[f"responses {OLD}"] += 1

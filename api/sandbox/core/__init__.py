@@ -1,0 +1,1 @@
+"""What every object of the stand-in needs; knows no object."""

@@ -1,0 +1,1 @@
+"""The running stand-in: the only part with I/O."""

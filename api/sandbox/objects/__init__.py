@@ -1,0 +1,1 @@
+"""Stripe's resources, one file each, with their rules."""

@@ -1,0 +1,206 @@
+"""Checkout sessions in subscription mode. What the customer does on the page is in paying.py."""
+
+from __future__ import annotations
+
+from interlock.api.sandbox.core.errors import EMPTY, NOTHING, Obj, invalid, missing
+from interlock.api.sandbox.core.forms import metadata, require
+from interlock.api.sandbox.core.ledger import Ledger, in_range, paged, same
+from interlock.api.sandbox.core.periods import DAY, HOUR
+from interlock.api.sandbox.core.rules import Rule, one
+from interlock.api.sandbox.objects.discounts import Use, chosen
+from interlock.api.sandbox.objects.products import same_currency
+from interlock.api.sandbox.objects.subscriptions import check_anchor, trial_end_given
+
+SHORTEST, LONGEST = HOUR // 2, DAY
+
+
+def create_session(w: Ledger, p: Obj) -> Obj:
+    """POST /v1/checkout/sessions"""
+    mode = p.get("mode")
+    if mode is None:
+        raise missing("mode")
+    if mode == "payment" or (mode == "setup" and not p.get("customer")):
+        raise invalid(f"The sandbox has Checkout in subscription mode only, not {mode}.", "mode")
+    ui_mode = p.get("ui_mode") or "hosted_page"
+    if ui_mode == "hosted_page" and not p.get("success_url"):
+        raise missing("success_url")
+    if p.get("customer"):
+        customer = w.of("customer", p["customer"], "customer")
+        if p.get("customer_email"):
+            raise invalid("You may only specify one of these parameters: customer, customer_email.", "customer")
+    else:
+        customer = None
+    if p.get("allow_promotion_codes") is not None and p.get("discounts"):
+        raise invalid("You may only specify one of these parameters: allow_promotion_codes, discounts.",
+                      "discounts")  # fmt: skip
+    items = _line_items(w, p) if mode == "subscription" else []
+    session = _new_session(w, p, customer, items)
+    w.put(session)
+    w.note(session["id"]).update({"params": p, "items": items})
+    return session
+
+
+def _line_items(w: Ledger, p: Obj) -> list[Obj]:
+    if not p.get("line_items"):
+        raise missing("line_items")
+    items: list[Obj] = []
+    currency = p.get("currency")
+    for n, given in enumerate(p["line_items"]):
+        param = f"line_items[{n}]"
+        require(given, "price")
+        price = w.of("price", given["price"], f"{param}[price]")
+        if not price["active"]:
+            raise invalid(f"The price specified is inactive. This field only accepts active prices.: {price['id']}",
+                          f"{param}[price]")  # fmt: skip
+        currency = same_currency(price, currency, f"{param}[price]")
+        quantity = given.get("quantity", 1)
+        if quantity < 1:
+            raise invalid("This value must be greater than or equal to 1.", f"{param}[quantity]")
+        amount = int(price["unit_amount"] or 0) * quantity
+        product = w.find("product", price["product"]) or NOTHING
+        items.append({
+            "id": w.new_id("li_"), "object": "item", "adjustable_quantity": None, "amount_discount": 0,
+            "amount_subtotal": amount, "amount_tax": 0, "amount_total": amount, "currency": price["currency"],
+            "description": product.get("name"), "metadata": {}, "price": dict(price), "quantity": quantity,
+        })  # fmt: skip
+    recurring = [item["price"] for item in items if item["price"]["type"] == "recurring"]
+    if not recurring:
+        raise invalid("You must provide at least one recurring price in `subscription` mode when using prices.",
+                      "line_items")  # fmt: skip
+    check_anchor(w, p.get("subscription_data") or NOTHING, recurring, "subscription_data[{}]")
+    return items
+
+
+def _expiry(w: Ledger, p: Obj) -> int:
+    at = int(p.get("expires_at") or w.now + LONGEST)
+    if not w.now + SHORTEST - 60 <= at <= w.now + LONGEST + 60:
+        raise invalid("The `expires_at` timestamp must be between 30 minutes and 24 hours from Checkout "
+                      "Session creation.", "expires_at")  # fmt: skip
+    return at
+
+
+def _new_session(w: Ledger, p: Obj, customer: Obj | None, items: list[Obj]) -> Obj:
+    id_ = w.new_id("cs_test_")
+    trial = _trial(w, p)
+    subtotal = 0 if trial else sum(int(i["amount_subtotal"]) for i in items)
+    off = discount_off(w, p, subtotal)
+    ui_mode = p.get("ui_mode") or "hosted_page"
+    email = (customer or NOTHING).get("email") or p.get("customer_email")
+    return {
+        "id": id_, "object": "checkout.session", "adaptive_pricing": {"enabled": False},
+        "after_expiration": None, "allow_promotion_codes": p.get("allow_promotion_codes"),
+        "allowed_payment_method_types": None,
+        "amount_subtotal": subtotal, "amount_total": subtotal - off,
+        "automatic_tax": {"enabled": bool((p.get("automatic_tax") or NOTHING).get("enabled")), "liability": None,
+                          "provider": None, "status": None},
+        "billing_address_collection": p.get("billing_address_collection"), "cancel_url": p.get("cancel_url"),
+        "client_reference_id": p.get("client_reference_id"),
+        "client_secret": f"{id_}_secret_{w.new_id('')}" if ui_mode != "hosted_page" else None,
+        "collected_information": None, "consent": None, "consent_collection": None, "created": w.now,
+        "currency": items[0]["currency"] if items else p.get("currency"), "currency_conversion": None,
+        "custom_fields": [],
+        "custom_text": {"after_submit": None, "shipping_address": None, "submit": None,
+                        "terms_of_service_acceptance": None},
+        "customer": customer["id"] if customer else None, "customer_account": None,
+        "customer_creation": None if customer else "always",
+        "customer_details": details_of(email, (customer or NOTHING).get("name")) if email else None,
+        "customer_email": p.get("customer_email"),
+        "discounts": [{"coupon": d.get("coupon"), "promotion_code": d.get("promotion_code")}
+                      for d in p.get("discounts") or EMPTY],
+        "expires_at": _expiry(w, p), "integration_identifier": None, "invoice": None,
+        "invoice_creation": None, "livemode": False, "locale": p.get("locale"), "managed_payments": None,
+        "metadata": metadata(p), "mode": p["mode"], "optional_items": [], "origin_context": None,
+        "payment_intent": None, "payment_link": None,
+        "payment_method_collection": p.get("payment_method_collection", "always"),
+        "payment_method_configuration_details": None,
+        "payment_method_options": {"card": {"request_three_d_secure": "automatic"}},
+        "payment_method_types": ["card"],
+        "payment_status": "no_payment_required" if p["mode"] == "setup" else "unpaid",
+        "permissions": None, "phone_number_collection": {"enabled": False}, "recovered_from": None,
+        "redirect_on_completion": "always",
+        "return_url": p.get("return_url", ""), "saved_payment_method_options": None, "setup_intent": None,
+        "shipping_address_collection": None, "shipping_cost": None, "shipping_options": [],
+        "status": "open", "submit_type": None, "subscription": None, "success_url": p.get("success_url"),
+        "total_details": {"amount_discount": off, "amount_shipping": 0, "amount_tax": 0},
+        "ui_mode": ui_mode, "url": f"{w.public_url}/c/{id_}" if ui_mode == "hosted_page" else None,
+        "wallet_options": None,
+    }  # fmt: skip
+
+
+def details_of(email: str | None, name: str | None) -> Obj:
+    """`customer_details`."""
+    return {"address": None, "business_name": None, "email": email, "individual_name": None, "name": name,
+            "phone": None, "tax_exempt": "none", "tax_ids": []}  # fmt: skip
+
+
+def _trial(w: Ledger, p: Obj) -> bool:
+    data = p.get("subscription_data") or NOTHING
+    days = data.get("trial_period_days")
+    if days is not None and days < 1:
+        raise invalid("The minimum number of trial period days is 1.", "subscription_data[trial_period_days]")
+    if data.get("trial_end") is not None and int(data["trial_end"]) < w.now + 2 * DAY:
+        raise invalid("The `trial_end` date has to be at least 2 days in the future.",
+                      "subscription_data[trial_end]")  # fmt: skip
+    return trial_end_given(w, data, "subscription_data[{}]") is not None
+
+
+def discount_off(w: Ledger, p: Obj, subtotal: int) -> int:
+    """What the discounts of a session take off."""
+    off, use = 0, _use(w, p)
+    for n, each in enumerate(p.get("discounts") or EMPTY):
+        coupon, _ = chosen(w, each, use, f"discounts[{n}]")
+        left = subtotal - off
+        percent = coupon["percent_off"]
+        off += round(left * percent / 100) if percent else min(int(coupon["amount_off"] or 0), left)
+    return off
+
+
+def _use(w: Ledger, p: Obj) -> Use:
+    """Whose session it is, and what it costs once a trial is over."""
+    items = [(w.of("price", i["price"], "line_items"), i.get("quantity", 1)) for i in p.get("line_items") or EMPTY]
+    amount = sum(int(price["unit_amount"] or 0) * quantity for price, quantity in items)
+    return Use(p.get("customer"), amount, items[0][0]["currency"] if items else p.get("currency"))
+
+
+def get_session(w: Ledger, _p: Obj, id_: str) -> Obj:
+    """GET /v1/checkout/sessions/:id"""
+    return w.get("checkout.session", id_)
+
+
+def list_sessions(w: Ledger, p: Obj) -> Obj:
+    """GET /v1/checkout/sessions"""
+    return w.page("checkout.session", p, "/v1/checkout/sessions", lambda o: (
+        same(o, p, "customer", "subscription", "status") and in_range(o["created"], p.get("created"))
+    ))  # fmt: skip
+
+
+def line_items(w: Ledger, p: Obj, id_: str) -> Obj:
+    """GET /v1/checkout/sessions/:id/line_items"""
+    w.get("checkout.session", id_)
+    return paged(list(w.notes[id_]["items"]), p, f"/v1/checkout/sessions/{id_}/line_items")
+
+
+def expire(w: Ledger, _p: Obj, id_: str) -> Obj:
+    """POST /v1/checkout/sessions/:id/expire"""
+    session = w.get("checkout.session", id_)
+    if session["status"] != "open":
+        raise invalid("Only Checkout Sessions with a status in [\"open\"] can be expired. This Checkout Session "
+                      f"has a status of {session['status']}.")  # fmt: skip
+    expire_session(w, session)
+    return session
+
+
+def expire_session(w: Ledger, session: Obj) -> None:
+    """open → expired."""
+    w.touch(session)
+    session |= {"status": "expired", "url": None}
+    w.emit("checkout.session.expired", session)
+
+
+def _expires_at(_w: Ledger, session: Obj) -> int:
+    return int(session["expires_at"])
+
+
+RULES: dict[str, tuple[Rule, ...]] = {
+    "checkout.session": (Rule("session expires", one("open"), _expires_at, expire_session),),
+}

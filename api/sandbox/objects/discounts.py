@@ -1,0 +1,222 @@
+"""Coupons, promotion codes, and the discounts that come of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from interlock.api.sandbox.core.errors import EMPTY, NOTHING, Obj, invalid, missing
+from interlock.api.sandbox.core.forms import assign, merge_metadata, metadata, require
+from interlock.api.sandbox.core.ledger import Ledger, in_range, same
+from interlock.api.sandbox.core.periods import in_future
+from interlock.api.sandbox.core.rules import Rule, one
+
+
+def create_coupon(w: Ledger, p: Obj) -> Obj:
+    """POST /v1/coupons"""
+    if ("percent_off" in p) == ("amount_off" in p):
+        raise invalid("You must pass either percent_off or amount_off.", "percent_off")
+    if "amount_off" in p:
+        require(p, "currency")
+    if "redeem_by" in p:
+        in_future(p["redeem_by"], w.now, "redeem_by")
+    coupon: Obj = {
+        "id": p.get("id") or w.new_id("")[:8], "object": "coupon", "amount_off": p.get("amount_off"),
+        "created": w.now, "currency": p.get("currency"), "duration": p.get("duration", "once"),
+        "duration_in_months": p.get("duration_in_months"), "livemode": False,
+        "max_redemptions": p.get("max_redemptions"), "metadata": metadata(p), "name": p.get("name"),
+        "percent_off": p.get("percent_off"), "redeem_by": p.get("redeem_by"), "times_redeemed": 0,
+        "valid": True,
+    }  # fmt: skip
+    w.put(coupon)
+    w.emit("coupon.created", coupon)
+    return coupon
+
+
+def update_coupon(w: Ledger, p: Obj, id_: str) -> Obj:
+    """POST /v1/coupons/:id"""
+    coupon = w.touch(w.get("coupon", id_))
+    assign(coupon, p, "name")
+    merge_metadata(coupon, p)
+    w.emit("coupon.updated", coupon)
+    return coupon
+
+
+def delete_coupon(w: Ledger, _p: Obj, id_: str) -> Obj:
+    """DELETE /v1/coupons/:id"""
+    coupon = w.get("coupon", id_)
+    w.emit("coupon.deleted", coupon)
+    w.replace(coupon, {"id": id_, "object": "coupon", "deleted": True})
+    lapse(w, coupon)
+    return coupon
+
+
+def list_coupons(w: Ledger, p: Obj) -> Obj:
+    """GET /v1/coupons"""
+    return w.page("coupon", p, "/v1/coupons", lambda o: in_range(o["created"], p.get("created")))
+
+
+def create_promotion_code(w: Ledger, p: Obj) -> Obj:
+    """POST /v1/promotion_codes"""
+    coupon = (p.get("promotion") or NOTHING).get("coupon") or p.get("coupon")
+    if not coupon:
+        raise missing("promotion[coupon]")
+    if not w.of("coupon", coupon, "promotion[coupon]")["valid"]:
+        raise invalid("Coupon expired: " + coupon, "promotion[coupon]", "coupon_expired")
+    if "expires_at" in p:
+        in_future(p["expires_at"], w.now, "expires_at")
+    code = p.get("code") or w.new_id("")[:8].upper()
+    if any(o["code"].lower() == code.lower() and o["active"] for o in w.all("promotion_code")):
+        raise invalid(f"An active promotion code with `code: {code}` already exists.", "code")
+    restrictions: Obj = {"first_time_transaction": False, "minimum_amount": None,
+                         "minimum_amount_currency": None}  # fmt: skip
+    promotion: Obj = {
+        "id": w.new_id("promo_"), "object": "promotion_code", "active": p.get("active", True), "code": code,
+        "created": w.now, "customer": p.get("customer"), "customer_account": None,
+        "expires_at": p.get("expires_at"), "livemode": False,
+        "max_redemptions": p.get("max_redemptions"), "metadata": metadata(p),
+        "promotion": {"type": "coupon", "coupon": coupon},
+        "restrictions": restrictions | (p.get("restrictions") or NOTHING), "times_redeemed": 0,
+    }  # fmt: skip
+    w.put(promotion)
+    w.emit("promotion_code.created", promotion)
+    return promotion
+
+
+def update_promotion_code(w: Ledger, p: Obj, id_: str) -> Obj:
+    """POST /v1/promotion_codes/:id"""
+    promotion = w.touch(w.get("promotion_code", id_))
+    coupon = w.find("coupon", promotion["promotion"]["coupon"]) or NOTHING
+    if p.get("active") and (not coupon.get("valid") or any(
+            holds(w, promotion, Use(promotion["customer"])) for holds in (_late, _full))):  # fmt: skip
+        raise invalid("This promotion code cannot be activated because it, or its coupon, can no longer be redeemed.",
+                      "active")  # fmt: skip
+    assign(promotion, p, "active")
+    merge_metadata(promotion, p)
+    w.emit("promotion_code.updated", promotion)
+    return promotion
+
+
+def list_promotion_codes(w: Ledger, p: Obj) -> Obj:
+    """GET /v1/promotion_codes"""
+    return w.page("promotion_code", p, "/v1/promotion_codes", lambda o: (
+        ("code" not in p or o["code"].lower() == p["code"].lower())
+        and same(o, p, "active", "customer")
+        and ("coupon" not in p or o["promotion"]["coupon"] == p["coupon"])
+        and in_range(o["created"], p.get("created"))
+    ))  # fmt: skip
+
+
+# -- redeeming -------------------------------------------------------------------------------------
+
+
+class Use(NamedTuple):
+    """What a discount is to be taken off: whose it is, and what it costs where that is known."""
+
+    customer: str | None
+    amount: int | None = None
+    currency: str | None = None
+
+
+def _full(_w: Ledger, promotion: Obj, _use: Use) -> bool:
+    return bool(promotion["max_redemptions"]) and promotion["times_redeemed"] >= promotion["max_redemptions"]
+
+
+def _late(w: Ledger, promotion: Obj, _use: Use) -> bool:
+    return bool(promotion["expires_at"]) and promotion["expires_at"] <= w.now
+
+
+def _not_enough(_w: Ledger, promotion: Obj, use: Use) -> bool:
+    least, currency = (promotion["restrictions"][name] for name in ("minimum_amount", "minimum_amount_currency"))
+    return bool(least) and use.amount is not None and (use.amount < least or use.currency != currency)
+
+
+def _not_the_first(w: Ledger, promotion: Obj, use: Use) -> bool:
+    return promotion["restrictions"]["first_time_transaction"] and any(
+        invoice["customer"] == use.customer and invoice["status"] == "paid" for invoice in w.all("invoice")
+    )
+
+
+_NOT_FOR: tuple[tuple[Callable[[Ledger, Obj, Use], bool], str, str | None], ...] = (
+    (_late, "it has expired", None),
+    (_full, "it has been used the maximum number of times", None),
+    (lambda _w, promotion, _use: not promotion["active"], "it is not active", None),
+    (lambda _w, promotion, use: promotion["customer"] not in (None, use.customer), "it is for another customer", None),
+    (_not_enough, "the associated purchase does not meet the minimum amount requirement", None),
+    (_not_the_first, "the associated customer has prior transactions", "promotion_code_customer_not_first_time"),
+)  # fmt: skip
+"""Why a promotion code cannot be redeemed: the first that holds is told, with the code that Stripe has for it."""
+
+
+def chosen(w: Ledger, each: Obj, use: Use, param: str) -> tuple[Obj, Obj | None]:
+    """The coupon that one of `discounts` names, and the promotion code if it does so by that; both can be redeemed."""
+    promotion = None
+    if name := each.get("promotion_code"):
+        promotion = w.of("promotion_code", name, f"{param}[promotion_code]")
+        reason = next(((why, code) for holds, why, code in _NOT_FOR if holds(w, promotion, use)), None)
+        if reason is not None:
+            raise invalid(f"This promotion code cannot be redeemed because {reason[0]}.",
+                          f"{param}[promotion_code]", reason[1])  # fmt: skip
+    name = promotion["promotion"]["coupon"] if promotion else each.get("coupon", "")
+    coupon = w.of("coupon", name, f"{param}[coupon]")
+    if not coupon["valid"] or (coupon["redeem_by"] or w.now) < w.now:
+        raise invalid("Coupon expired: " + coupon["id"], "coupon", "coupon_expired")
+    return coupon, promotion
+
+
+def redeem(w: Ledger, given: Any, use: Use, *, customer: str, sub: str | None = None) -> list[str]:
+    """`discounts: [{coupon | promotion_code | discount}]` → new discount objects' ids."""
+    ids: list[str] = []
+    for n, each in enumerate(given or EMPTY):
+        if kept := each.get("discount"):
+            ids.append(w.of("discount", kept, f"discounts[{n}][discount]")["id"])
+            continue
+        coupon, promotion = chosen(w, each, use, f"discounts[{n}]")
+        if promotion is not None:
+            w.touch(promotion)["times_redeemed"] += 1
+            promotion["active"] = not _full(w, promotion, use)
+        w.touch(coupon)["times_redeemed"] += 1
+        if coupon["max_redemptions"] and coupon["times_redeemed"] >= coupon["max_redemptions"]:
+            lapse(w, coupon)
+        ids.append(_discount(w, coupon, promotion, customer, sub)["id"])
+    return ids
+
+
+def lapse(w: Ledger, coupon: Obj) -> None:
+    """No longer to be redeemed, and no code for it either."""
+    if not coupon.get("deleted"):
+        w.touch(coupon)["valid"] = False
+    for promotion in w.all("promotion_code"):
+        if promotion["promotion"]["coupon"] == coupon["id"] and promotion["active"]:
+            expire(w, promotion)
+
+
+def expire(w: Ledger, promotion: Obj) -> None:
+    """active → not."""
+    w.touch(promotion)["active"] = False
+
+
+def _discount(w: Ledger, coupon: Obj, promotion: Obj | None, customer: str, sub: str | None) -> Obj:
+    months = coupon["duration_in_months"] if coupon["duration"] == "repeating" else None
+    end = w.now + int(months) * 2_629_746 if months else (w.now + 1 if coupon["duration"] == "once" else None)
+    return w.put({
+        "id": w.new_id("di_"), "object": "discount", "checkout_session": None, "customer": customer,
+        "customer_account": None, "end": end, "invoice": None, "invoice_item": None,
+        "promotion_code": promotion["id"] if promotion else None,
+        "source": {"type": "coupon", "coupon": coupon["id"]}, "start": w.now, "subscription": sub,
+        "subscription_item": None,
+    })  # fmt: skip
+
+
+def _redeem_by(_w: Ledger, coupon: Obj) -> int | None:
+    return coupon["redeem_by"] if coupon["valid"] else None
+
+
+def _expires_at(_w: Ledger, promotion: Obj) -> int | None:
+    return promotion["expires_at"] if promotion["active"] else None
+
+
+RULES: dict[str, tuple[Rule, ...]] = {
+    "coupon": (Rule("coupon expires", one(None), _redeem_by, lapse),),
+    "promotion_code": (Rule("promotion code expires", one(None), _expires_at, expire),),
+}

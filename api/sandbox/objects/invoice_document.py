@@ -1,0 +1,327 @@
+"""Invoices as documents: lines, totals, draft → open → paid / void / uncollectible. No subscription logic."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from interlock.api.sandbox.core.errors import EMPTY, NOTHING, Obj, StripeError, invalid
+from interlock.api.sandbox.core.ledger import Ledger
+from interlock.api.sandbox.core.periods import DAY, HOUR
+from interlock.api.sandbox.objects.payments import cancel_intent
+
+DRAFT_FOR = HOUR
+
+
+def new_line(
+    w: Ledger, *, price: Obj, quantity: int | None, period: tuple[int, int], amount: int | None = None,
+    sub: Obj | None = None, item: Obj | None = None, invoiceitem: Obj | None = None,
+    proration: bool = False, description: str | None = None, trial: bool = False,
+) -> Obj:  # fmt: skip
+    """One line: of a subscription item, or of an invoice item."""
+    if amount is None:
+        amount = 0 if trial else int(price["unit_amount"] or 0) * (1 if quantity is None else quantity)
+    product = w.find("product", price["product"]) or {"name": price["product"]}
+    if invoiceitem is not None and item is None:
+        parent: Obj = {
+            "type": "invoice_item_details",
+            "subscription_item_details": None,
+            "invoice_item_details": {
+                "invoice_item": invoiceitem["id"], "proration": proration, "proration_details": None,
+                "subscription": sub["id"] if sub else None,
+            },
+        }  # fmt: skip
+    else:
+        parent = {
+            "type": "subscription_item_details",
+            "invoice_item_details": None,
+            "subscription_item_details": {
+                "invoice_item": invoiceitem["id"] if invoiceitem else None, "proration": proration,
+                "proration_details": {"credited_items": None} if proration else None,
+                "subscription": sub["id"] if sub else None, "subscription_item": item["id"] if item else "",
+            },
+        }  # fmt: skip
+    text = f"Trial period for {product['name']}" if trial else f"{quantity} × {product['name']}"
+    return {
+        "id": w.new_id("il_"),
+        "object": "line_item",
+        "amount": amount,
+        "currency": price["currency"],
+        "description": description or text,
+        "discount_amounts": [],
+        "discountable": not proration,
+        "discounts": [],
+        "invoice": None,
+        "livemode": False,
+        "metadata": dict(sub["metadata"]) if sub else {},
+        "parent": parent,
+        "period": {"start": period[0], "end": period[1]},
+        "pretax_credit_amounts": [],
+        "pricing": {
+            "type": "price_details",
+            "price_details": {"price": price["id"], "product": price["product"]},
+            "unit_amount_decimal": price["unit_amount_decimal"],
+        },
+        "quantity": quantity,
+        "quantity_decimal": None if quantity is None else str(quantity),
+        "subscription": sub["id"] if sub else None,
+        "subtotal": amount,
+        "taxes": [],
+    }
+
+
+def new_invoice(
+    w: Ledger, customer: Obj, *, reason: str, lines: list[Obj], currency: str, sub: Obj | None = None,
+    period: tuple[int, int] | None = None, auto_advance: bool = True, discounts: list[str] | None = None,
+    **more: Any,
+) -> Obj:  # fmt: skip
+    """A draft, and `invoice.created`."""
+    id_ = w.new_id("in_")
+    start, end = period or (w.now, w.now)
+    collection = str((sub or NOTHING).get("collection_method") or "charge_automatically")
+    waits = auto_advance and reason in ("subscription_cycle", "manual")
+    invoice: Obj = {
+        "id": id_,
+        "object": "invoice",
+        "account_country": "US",
+        "account_name": "Interlock sandbox",
+        "account_tax_ids": None,
+        "amount_due": 0, "amount_overpaid": 0, "amount_paid": 0, "amount_paid_off_stripe": 0,
+        "amount_remaining": 0, "amount_shipping": 0,
+        "application": None,
+        "attempt_count": 0,
+        "attempted": False,
+        "auto_advance": auto_advance,
+        "automatic_tax": {"disabled_reason": None, "enabled": False, "liability": None, "provider": None,
+                          "status": None},
+        "automatically_finalizes_at": w.now + DRAFT_FOR if waits else None,
+        "billing_reason": reason,
+        "collection_method": collection,
+        "created": w.now,
+        "currency": currency,
+        "custom_fields": None,
+        "customer": customer["id"],
+        "customer_account": None,
+        "customer_address": customer.get("address"),
+        "customer_email": customer.get("email"),
+        "customer_name": customer.get("name"),
+        "customer_phone": customer.get("phone"),
+        "customer_shipping": customer.get("shipping"),
+        "customer_tax_exempt": "none",
+        "customer_tax_ids": [],
+        "default_payment_method": None,
+        "default_source": None,
+        "default_tax_rates": [],
+        "description": None,
+        "discounts": discounts or [],
+        "due_date": None,
+        "effective_at": None,
+        "ending_balance": None,
+        "footer": None,
+        "from_invoice": None,
+        "hosted_invoice_url": None,
+        "invoice_pdf": None,
+        "issuer": {"type": "self"},
+        "last_finalization_error": None,
+        "latest_revision": None,
+        "lines": {"object": "list", "data": [], "has_more": False, "url": f"/v1/invoices/{id_}/lines"},
+        "livemode": False,
+        "metadata": {},
+        "next_payment_attempt": w.now + DRAFT_FOR if waits and collection == "charge_automatically" else None,
+        "number": None,
+        "on_behalf_of": None,
+        "parent": subscription_parent(sub) if sub else None,
+        "payment_settings": {"default_mandate": None, "payment_method_options": None,
+                             "payment_method_types": None},
+        "period_end": end,
+        "period_start": start,
+        "post_payment_credit_notes_amount": 0,
+        "pre_payment_credit_notes_amount": 0,
+        "receipt_number": None,
+        "rendering": None,
+        "shipping_cost": None,
+        "shipping_details": None,
+        "starting_balance": 0,
+        "statement_descriptor": None,
+        "status": "draft",
+        "status_details": None,
+        "status_transitions": {"finalized_at": None, "marked_uncollectible_at": None, "paid_at": None,
+                               "voided_at": None},
+        "subtotal": 0,
+        "subtotal_excluding_tax": 0,
+        "test_clock": customer.get("test_clock"),
+        "total": 0,
+        "total_discount_amounts": [],
+        "total_excluding_tax": 0,
+        "total_pretax_credit_amounts": [],
+        "total_taxes": [],
+        "webhooks_delivered_at": w.now,
+    }  # fmt: skip
+    invoice |= more
+    add_lines(w, invoice, lines)
+    w.put(invoice)
+    w.emit("invoice.created", invoice)
+    return invoice
+
+
+def subscription_parent(sub: Obj) -> Obj:
+    """What ties an invoice to its subscription, with a copy of its metadata."""
+    return {
+        "type": "subscription_details",
+        "quote_details": None,
+        "subscription_details": {"metadata": dict(sub["metadata"]), "subscription": sub["id"]},
+    }
+
+
+def add_lines(w: Ledger, invoice: Obj, lines: list[Obj]) -> None:
+    """Append lines and sum up again."""
+    for line in lines:
+        line["invoice"] = invoice["id"]
+    invoice["lines"]["data"] += lines
+    total_up(w, invoice)
+
+
+def total_up(w: Ledger, invoice: Obj) -> None:
+    """Subtotal, discounts, total, what is due."""
+    lines = invoice["lines"]["data"]
+    subtotal = sum(int(line["amount"]) for line in lines)
+    open_ = {n: int(line["amount"]) for n, line in enumerate(lines) if line["discountable"]}
+    off_by: list[Obj] = []
+    for line in lines:
+        line["discount_amounts"] = []
+    for id_ in invoice["discounts"]:
+        discount = w.find("discount", id_) or NOTHING
+        coupon = w.find("coupon", discount["source"]["coupon"]) or NOTHING
+        left = sum(open_.values())
+        percent = coupon.get("percent_off")
+        off = round(left * percent / 100) if percent else min(int(coupon.get("amount_off") or 0), left)
+        off_by.append({"amount": max(off, 0), "discount": id_})
+        _spread(lines, open_, max(off, 0), id_)
+    total = subtotal - sum(int(each["amount"]) for each in off_by)
+    invoice |= {
+        "subtotal": subtotal, "subtotal_excluding_tax": subtotal, "total": total,
+        "total_excluding_tax": total, "total_discount_amounts": off_by, "amount_due": max(total, 0),
+        "amount_remaining": max(total, 0) - invoice["amount_paid"],
+    }  # fmt: skip
+
+
+def _spread(lines: list[Obj], open_: dict[int, int], off: int, id_: str) -> None:
+    """Share a discount among the lines in proportion, the rest of rounding on the last."""
+    whole = sum(open_.values())
+    left = off
+    for n in list(open_):
+        share = left if n == max(open_) else (off * open_[n] // whole if whole else 0)
+        lines[n]["discount_amounts"].append({"amount": share, "discount": id_})
+        open_[n] -= share
+        left -= share
+
+
+def require(invoice: Obj, *statuses: str, doing: str) -> None:
+    """Refuse what the invoice's status does not allow."""
+    if invoice["status"] == "paid" and doing == "pay":
+        raise StripeError(400, "Invoice is already paid", code="invoice_already_paid")
+    if invoice["status"] not in statuses:
+        raise invalid(
+            f"You can only {doing} an invoice that is {' or '.join(statuses)}. "
+            f"This invoice has status {invoice['status']}.",
+            code="invoice_not_editable" if doing == "edit" else None,
+        )
+
+
+def finalize(w: Ledger, invoice: Obj) -> Obj:
+    """Draft → open, with a number and a page to pay on."""
+    w.touch(invoice)
+    customer = w.get("customer", invoice["customer"])
+    sequence = int(customer.get("next_invoice_sequence") or 1)
+    customer["next_invoice_sequence"] = sequence + 1
+    invoice |= {
+        "status": "open",
+        "number": f"{customer['invoice_prefix']}-{sequence:04d}",
+        "effective_at": w.now,
+        "ending_balance": 0,
+        "hosted_invoice_url": f"{w.public_url}/i/{invoice['id']}",
+        "invoice_pdf": f"{w.public_url}/i/{invoice['id']}/pdf",
+        "automatically_finalizes_at": None,
+        "next_payment_attempt": None,
+    }
+    invoice["status_transitions"]["finalized_at"] = w.now
+    if invoice["collection_method"] == "send_invoice":
+        days = w.notes.get(invoice["id"], NOTHING).get("days_until_due")
+        if invoice["due_date"] is None:
+            invoice["due_date"] = w.now + int(30 if days is None else days) * DAY
+    w.emit("invoice.finalized", invoice)
+    return invoice
+
+
+def close_paid(w: Ledger, invoice: Obj, *, off_stripe: bool = False) -> None:
+    """Open → paid; the events are the caller's, since the subscription's comes between."""
+    w.touch(invoice)
+    due = int(invoice["amount_due"])
+    invoice |= {
+        "status": "paid", "amount_paid": due, "amount_remaining": 0, "next_payment_attempt": None,
+        "attempted": True, "auto_advance": False, "status_details": None,
+        "amount_paid_off_stripe": due if off_stripe else 0,
+    }  # fmt: skip
+    invoice["status_transitions"]["paid_at"] = w.now
+    for payment in payments_of(w, invoice):
+        if payment["status"] == "open" and not off_stripe:
+            w.touch(payment)
+            payment |= {"status": "paid", "amount_paid": due}
+            payment["status_transitions"]["paid_at"] = w.now
+            w.emit("invoice_payment.paid", payment)
+
+
+def close_unpaid(w: Ledger, invoice: Obj, status: str, reason: str | None = None) -> None:
+    """Open (or draft) → void or uncollectible."""
+    w.touch(invoice)
+    invoice |= {"status": status, "auto_advance": False, "next_payment_attempt": None,
+                "automatically_finalizes_at": None}  # fmt: skip
+    if status == "void":
+        invoice["status_transitions"]["voided_at"] = w.now
+        invoice["amount_remaining"] = 0
+        _cancel_payments(w, invoice)
+    else:
+        invoice["status_transitions"]["marked_uncollectible_at"] = w.now
+        invoice["status_details"] = {"uncollectible": {"reason": reason}}
+
+
+def _cancel_payments(w: Ledger, invoice: Obj) -> None:
+    for payment in payments_of(w, invoice):
+        if payment["status"] == "open":
+            w.touch(payment)["status"] = "canceled"
+            payment["status_transitions"]["canceled_at"] = w.now
+            intent = w.find("payment_intent", payment["payment"]["payment_intent"])
+            if intent:
+                cancel_intent(w, intent, "void_invoice")
+
+
+def payments_of(w: Ledger, invoice: Obj) -> list[Obj]:
+    """The invoice's payments, oldest first."""
+    ids = w.notes.get(invoice["id"], NOTHING).get("payments", EMPTY)
+    return [w.tables["invoice_payment"][id_] for id_ in ids]
+
+
+def add_payment(w: Ledger, invoice: Obj, intent: Obj) -> Obj:
+    """Tie a payment intent to the invoice."""
+    payment: Obj = {
+        "id": w.new_id("inpay_"),
+        "object": "invoice_payment",
+        "amount_paid": None,
+        "amount_requested": invoice["amount_remaining"],
+        "created": w.now,
+        "currency": invoice["currency"],
+        "invoice": invoice["id"],
+        "is_default": True,
+        "livemode": False,
+        "payment": {"type": "payment_intent", "payment_intent": intent["id"]},
+        "status": "open",
+        "status_transitions": {"canceled_at": None, "paid_at": None},
+    }
+    w.note(invoice["id"]).setdefault("payments", []).append(payment["id"])
+    return w.put(payment)
+
+
+def intent_of(w: Ledger, invoice: Obj) -> Obj | None:
+    """The payment intent that pays this invoice, if one was made."""
+    for payment in reversed(payments_of(w, invoice)):
+        return w.find("payment_intent", payment["payment"]["payment_intent"])
+    return None

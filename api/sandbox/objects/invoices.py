@@ -1,0 +1,217 @@
+"""Invoices and their payments as resources."""
+
+from __future__ import annotations
+
+from interlock.api.sandbox.core.cards import AUTHENTICATE, OK, PROCESSING
+from interlock.api.sandbox.core.errors import EMPTY, NOTHING, Obj, StripeError, invalid
+from interlock.api.sandbox.core.forms import assign, merge_metadata, metadata, require
+from interlock.api.sandbox.core.ledger import Ledger, in_range, paged, same
+from interlock.api.sandbox.core.periods import DAY, period_end
+from interlock.api.sandbox.objects import collection, invoice_document, payments
+from interlock.api.sandbox.objects.discounts import Use, redeem
+
+
+def create_invoice(w: Ledger, p: Obj) -> Obj:
+    """POST /v1/invoices: a draft of one's own, or of what waits for a subscription."""
+    require(p, "customer")
+    customer = w.of("customer", p["customer"], "customer")
+    sub = w.of("subscription", p["subscription"], "subscription") if p.get("subscription") else None
+    method = p.get("collection_method", "charge_automatically")
+    if method == "send_invoice" and "days_until_due" not in p and "due_date" not in p:
+        raise invalid("If invoice collection method is set to 'send_invoice', you must specify "
+                      "'days_until_due' or 'due_date'.", "due_date")  # fmt: skip
+    include = p.get("pending_invoice_items_behavior", "exclude") == "include" or sub is not None
+    items = [i for i in w.all("invoiceitem") if include and i["customer"] == customer["id"]
+             and not i["invoice"]]  # fmt: skip
+    lines = [collection.item_line(w, item, sub) for item in items]
+    auto = bool(p.get("auto_advance", False))
+    more: Obj = {
+        "collection_method": method, "metadata": metadata(p), "description": p.get("description"),
+        "footer": p.get("footer"), "due_date": p.get("due_date"), "automatically_finalizes_at": None,
+        "next_payment_attempt": None,
+    }  # fmt: skip
+    if auto:
+        more["automatically_finalizes_at"] = w.now + invoice_document.DRAFT_FOR
+    if p.get("days_until_due") is not None:
+        more["due_date"] = w.now + p["days_until_due"] * DAY
+    if name := p.get("default_payment_method"):
+        more["default_payment_method"] = w.of("payment_method", name, "default_payment_method")["id"]
+    currency = p.get("currency") or (items[0]["currency"] if items else customer.get("currency") or "usd")
+    use = Use(customer["id"], sum(int(line["amount"]) for line in lines), currency)
+    invoice = invoice_document.new_invoice(
+        w, customer, reason="manual", lines=lines, currency=currency, sub=sub, auto_advance=auto,
+        discounts=redeem(w, p.get("discounts"), use, customer=customer["id"]), **more,
+    )  # fmt: skip
+    for item in items:
+        w.touch(item)["invoice"] = invoice["id"]
+    if sub is not None:
+        w.note(sub["id"]).setdefault("invoices", []).append(invoice["id"])
+    return invoice
+
+
+def get_invoice(w: Ledger, _p: Obj, id_: str) -> Obj:
+    """GET /v1/invoices/:id"""
+    return w.get("invoice", id_)
+
+
+def list_invoices(w: Ledger, p: Obj) -> Obj:
+    """GET /v1/invoices"""
+
+    def of_subscription(o: Obj) -> str | None:
+        return ((o["parent"] or NOTHING).get("subscription_details") or NOTHING).get("subscription")
+
+    return w.page("invoice", p, "/v1/invoices", lambda o: (
+        same(o, p, "customer", "status", "collection_method")
+        and ("subscription" not in p or of_subscription(o) == p["subscription"])
+        and in_range(o["created"], p.get("created")) and in_range(o["due_date"] or 0, p.get("due_date"))
+        and (o["test_clock"] is None or "customer" in p or "subscription" in p)
+    ))  # fmt: skip
+
+
+def list_lines(w: Ledger, p: Obj, id_: str) -> Obj:
+    """GET /v1/invoices/:id/lines"""
+    return paged(list(w.get("invoice", id_)["lines"]["data"]), p, f"/v1/invoices/{id_}/lines")
+
+
+def update_invoice(w: Ledger, p: Obj, id_: str) -> Obj:
+    """POST /v1/invoices/:id"""
+    invoice = w.touch(w.get("invoice", id_))
+    if set(p) - {"metadata", "auto_advance", "default_payment_method", "expand"}:
+        invoice_document.require(invoice, "draft", doing="edit")
+    assign(invoice, p, "description", "footer", "auto_advance", "due_date", "collection_method",
+           "default_payment_method", "statement_descriptor")  # fmt: skip
+    merge_metadata(invoice, p)
+    if "discounts" in p:
+        use = Use(invoice["customer"], invoice["subtotal"], invoice["currency"])
+        invoice["discounts"] = redeem(w, p["discounts"], use, customer=invoice["customer"])
+        invoice_document.total_up(w, invoice)
+    if p.get("auto_advance") and invoice["status"] == "draft":
+        invoice["automatically_finalizes_at"] = max(w.now, invoice["created"] + invoice_document.DRAFT_FOR)
+    if p.get("auto_advance") and invoice["status"] == "open" and not invoice["next_payment_attempt"]:
+        invoice["next_payment_attempt"] = w.now + invoice_document.DRAFT_FOR
+    w.emit("invoice.updated", invoice)
+    return invoice
+
+
+def delete_invoice(w: Ledger, _p: Obj, id_: str) -> Obj:
+    """DELETE /v1/invoices/:id; drafts only."""
+    invoice = w.get("invoice", id_)
+    invoice_document.require(invoice, "draft", doing="delete")
+    w.emit("invoice.deleted", invoice)
+    return w.replace(invoice, {"id": id_, "object": "invoice", "deleted": True})
+
+
+def finalize_invoice(w: Ledger, p: Obj, id_: str) -> Obj:
+    """POST /v1/invoices/:id/finalize; payment follows in about an hour when it advances by itself."""
+    invoice = w.get("invoice", id_)
+    invoice_document.require(invoice, "draft", doing="finalize")
+    if "auto_advance" in p:
+        w.touch(invoice)["auto_advance"] = p["auto_advance"]
+    invoice_document.finalize(w, invoice)
+    if not invoice["amount_due"]:
+        collection.mark_paid(w, invoice)
+    elif invoice["auto_advance"] and invoice["collection_method"] == "charge_automatically":
+        w.touch(invoice)["next_payment_attempt"] = w.now + invoice_document.DRAFT_FOR
+        w.emit("invoice.updated", invoice)
+    else:
+        collection.prepare(w, invoice)
+    return invoice
+
+
+def pay_invoice(w: Ledger, p: Obj, id_: str) -> Obj:
+    """POST /v1/invoices/:id/pay"""
+    invoice = w.get("invoice", id_)
+    if invoice["status"] == "draft":
+        invoice_document.finalize(w, invoice)
+    invoice_document.require(invoice, "open", "uncollectible", doing="pay")
+    if p.get("paid_out_of_band"):
+        collection.mark_paid(w, invoice, off_stripe=True)
+        return invoice
+    method = _method_to_pay(w, invoice, p)
+    if method is None and invoice["amount_remaining"]:
+        raise StripeError(
+            400, "There is no `default_payment_method` set on this Customer or Invoice. Please add a payment "
+            "method.", code="missing")  # fmt: skip
+    outcome = collection.collect(w, invoice, method=method, manual=True, on_session=p.get("off_session") is False)
+    if outcome == AUTHENTICATE:
+        raise StripeError(402, "Payment for this invoice requires additional user action before it can be "
+                          "completed successfully.", code="invoice_payment_intent_requires_action",
+            type="card_error", keep=True,
+                          payment_intent=_intent_copy(w, invoice))  # fmt: skip
+    if outcome not in (OK, PROCESSING):
+        raise payments.refusal(outcome, payment_intent=_intent_copy(w, invoice))
+    return invoice
+
+
+def _method_to_pay(w: Ledger, invoice: Obj, p: Obj) -> str | None:
+    if name := p.get("payment_method"):
+        method = payments.method_named(w, name)
+        if method["customer"] is None and name.startswith(("pm_card_", "pm_usBankAccount")):
+            payments.attach(w, method, invoice["customer"], checked=False)
+        return str(method["id"])
+    return p.get("source") or collection.method_for(w, invoice)
+
+
+def _intent_copy(w: Ledger, invoice: Obj) -> Obj | None:
+    intent = invoice_document.intent_of(w, invoice)
+    return dict(intent) if intent else None
+
+
+def void_invoice(w: Ledger, _p: Obj, id_: str) -> Obj:
+    """POST /v1/invoices/:id/void"""
+    invoice = w.get("invoice", id_)
+    invoice_document.require(invoice, "open", "uncollectible", doing="void")
+    collection.annul(w, invoice)
+    return invoice
+
+
+def mark_uncollectible(w: Ledger, _p: Obj, id_: str) -> Obj:
+    """POST /v1/invoices/:id/mark_uncollectible"""
+    invoice = w.get("invoice", id_)
+    invoice_document.require(invoice, "open", doing="mark as uncollectible")
+    collection.forgive(w, invoice)
+    return invoice
+
+
+def send_invoice(w: Ledger, _p: Obj, id_: str) -> Obj:
+    """POST /v1/invoices/:id/send"""
+    invoice = w.get("invoice", id_)
+    if invoice["collection_method"] != "send_invoice":
+        raise invalid("You can only manually send an invoice if its collection method is 'send_invoice'.")
+    if invoice["status"] == "draft":
+        invoice_document.finalize(w, invoice)
+    w.emit("invoice.sent", invoice)
+    return invoice
+
+
+def create_preview(w: Ledger, p: Obj) -> Obj:
+    """POST /v1/invoices/create_preview: the next renewal of a subscription, kept nowhere."""
+    require(p, "subscription")
+    sub = w.of("subscription", p["subscription"], "subscription")
+    customer = w.get("customer", sub["customer"])
+    changed = {i["id"]: i for i in (p.get("subscription_details") or NOTHING).get("items") or EMPTY if "id" in i}
+    lines: list[Obj] = []
+    for item in sub["items"]["data"]:
+        change = changed.get(item["id"], {})
+        price = w.of("price", change["price"], "price") if change.get("price") else item["price"]
+        start = item["current_period_end"]
+        period = (start, period_end(price["recurring"], sub["billing_cycle_anchor"], start))
+        quantity = change.get("quantity", item.get("quantity", 0))
+        lines.append(invoice_document.new_line(w, price=price, quantity=quantity, sub=sub, item=item, period=period))
+    invoice = invoice_document.new_invoice(
+        w, customer, reason="upcoming", lines=lines, currency=sub["currency"], sub=sub
+    )
+    invoice["id"] = w.new_id("upcoming_in_")
+    w.fresh_events.clear()
+    w.forget("invoice", invoice)
+    return invoice
+
+
+def list_payments(w: Ledger, p: Obj) -> Obj:
+    """GET /v1/invoice_payments"""
+    return w.page("invoice_payment", p, "/v1/invoice_payments", lambda o: same(o, p, "invoice", "status"))
+
+
+def get_payment(w: Ledger, _p: Obj, id_: str) -> Obj:
+    """GET /v1/invoice_payments/:id"""
+    return w.get("invoice_payment", id_)

@@ -1,0 +1,80 @@
+"""Setup intents."""
+
+from __future__ import annotations
+
+from interlock.api.sandbox.core.cards import AUTHENTICATE, OK, Card
+from interlock.api.sandbox.core.errors import Obj, invalid
+from interlock.api.sandbox.core.forms import metadata
+from interlock.api.sandbox.core.ledger import Ledger
+from interlock.api.sandbox.objects import payments
+
+
+def create_setup_intent(w: Ledger, p: Obj) -> Obj:
+    """POST /v1/setup_intents"""
+    id_ = w.new_id("seti_")
+    intent: Obj = {
+        "id": id_, "object": "setup_intent", "allowed_payment_method_types": None, "application": None,
+        "automatic_payment_methods": None, "cancellation_reason": None,
+        "client_secret": f"{id_}_secret_{w.new_id('')}", "created": w.now, "customer": p.get("customer"),
+        "customer_account": None, "description": p.get("description"),
+        "excluded_payment_method_types": None, "flow_directions": None, "last_setup_error": None,
+        "latest_attempt": None, "livemode": False, "mandate": None, "metadata": metadata(p),
+        "next_action": None, "on_behalf_of": None, "payment_method": None,
+        "payment_method_configuration_details": None,
+        "payment_method_options": {"card": {"mandate_options": None, "network": None,
+                                            "request_three_d_secure": "automatic"}},
+        "payment_method_types": ["card"], "single_use_mandate": None,
+        "status": "requires_payment_method", "usage": p.get("usage", "off_session"),
+    }  # fmt: skip
+    w.put(intent)
+    w.emit("setup_intent.created", intent)
+    if name := p.get("payment_method"):
+        intent["payment_method"] = payments.method_named(w, name)["id"]
+        intent["status"] = "requires_confirmation"
+    return confirm_setup_intent(w, p, id_) if p.get("confirm") else intent
+
+
+def confirm_setup_intent(w: Ledger, p: Obj, id_: str) -> Obj:
+    """POST /v1/setup_intents/:id/confirm"""
+    intent = w.touch(w.get("setup_intent", id_))
+    if name := p.get("payment_method"):
+        intent["payment_method"] = payments.method_named(w, name)["id"]
+    if not intent["payment_method"]:
+        raise invalid("You cannot confirm this SetupIntent because it's missing a payment method.",
+                      "payment_method", "setup_intent_unexpected_state")  # fmt: skip
+    outcome = set_up(w, intent)
+    if outcome not in (OK, AUTHENTICATE):
+        raise payments.refusal(outcome, setup_intent=dict(intent))
+    return intent
+
+
+def set_up(w: Ledger, intent: Obj, authenticated: bool = False) -> str:
+    """Try the setup of the intent's method."""
+    method = w.get("payment_method", intent["payment_method"])
+    card: Card = payments.card_of(w, method["id"])
+    outcome = OK if authenticated else card.setup
+    w.touch(intent)
+    if outcome == AUTHENTICATE:
+        url = f"{w.public_url}/3ds/{intent['id']}"
+        intent |= {"status": "requires_action", "next_action": {
+            "type": "redirect_to_url", "redirect_to_url": {"return_url": None, "url": url}}}  # fmt: skip
+        w.emit("setup_intent.requires_action", intent)
+    elif outcome == OK:
+        intent |= {"status": "succeeded", "next_action": None, "last_setup_error": None}
+        w.note(method["id"])["set_up"] = True
+        if intent["customer"]:
+            payments.attach(w, method, intent["customer"], checked=False)
+        w.emit("setup_intent.succeeded", intent)
+    else:
+        intent |= {"status": "requires_payment_method", "next_action": None, "payment_method": None,
+                   "last_setup_error": payments.last_error(w, outcome, method["id"])}  # fmt: skip
+        w.emit("setup_intent.setup_failed", intent)
+    return outcome
+
+
+def cancel_setup_intent(w: Ledger, p: Obj, id_: str) -> Obj:
+    """POST /v1/setup_intents/:id/cancel"""
+    intent = w.touch(w.get("setup_intent", id_))
+    intent |= {"status": "canceled", "cancellation_reason": p.get("cancellation_reason"), "next_action": None}
+    w.emit("setup_intent.canceled", intent)
+    return intent

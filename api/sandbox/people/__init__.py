@@ -1,0 +1,1 @@
+"""What a person clicks: the checkout page, the portal, the hosted invoice page."""
