@@ -18,7 +18,8 @@ from litestar import Litestar
 from interlock.api.app import create_app
 from interlock.api.routes import webhooks
 from interlock.api.settings import load_settings
-from tests.conftest import ROOT, environment, sign, subscription_event
+from tests.kit.bodies import subscription_event
+from tests.kit.settings import ROOT, environment, sign
 
 Message = dict[str, Any]
 MEGABYTE = b"x" * (1024 * 1024 - 1)

@@ -21,7 +21,7 @@ from click.testing import CliRunner, Result
 
 from interlock.api.cli import main
 from interlock.engine.store.opening import open_store
-from tests.conftest import COMMAND, environment, free_port, process_environment
+from tests.kit.settings import COMMAND, environment, free_port, process_environment
 
 
 def run(*args: str, env: dict[str, str] | None = None, timeout: float = 60) -> subprocess.CompletedProcess[str]:

@@ -13,7 +13,8 @@ from interlock.api.app import ROUTES
 from interlock.api.http.problems import HANDLERS
 from interlock.api.schema.page import words
 from interlock.engine import diagram, errors
-from tests.conftest import Service, subscription_event
+from tests.kit.bodies import subscription_event
+from tests.kit.service import Service
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,8 @@ from litestar.types import Receive, Scope, Send
 
 from interlock.api.app import create_app
 from interlock.api.settings import load_settings
-from tests.conftest import environment, make_token, sign, subscription_event
+from tests.kit.bodies import subscription_event
+from tests.kit.settings import environment, make_token, sign
 
 MOUNTS = ["/billing", "/a/b", "/s", "/subscription"]
 

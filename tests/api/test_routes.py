@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.conftest import ADMIN_TOKEN, Service, make_token, subscription_event
+from tests.kit.bodies import subscription_event
+from tests.kit.service import Service
+from tests.kit.settings import ADMIN_TOKEN, make_token
 
 
 def test_the_state_of_a_stranger(service: Service, new_user: Callable[[], str]) -> None:

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from interlock.api.settings import load_settings
 from interlock.engine.errors import BadConfiguration
-from tests.conftest import COMMAND, environment, process_environment
+from tests.kit.settings import COMMAND, environment, process_environment
 
 PEM, INFO = Encoding.PEM, PublicFormat.SubjectPublicKeyInfo
 RSA = rsa.generate_private_key(65537, 2048)

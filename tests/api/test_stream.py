@@ -14,7 +14,9 @@ import httpx
 import pytest
 
 from interlock.api.routes import stream
-from tests.conftest import Service, StartService, make_token, subscription_event
+from tests.kit.bodies import subscription_event
+from tests.kit.service import Service, StartService
+from tests.kit.settings import make_token
 
 
 @contextmanager

@@ -9,7 +9,9 @@ from litestar.routes import HTTPRoute
 
 from interlock.api.app import ROUTES
 from interlock.api.auth.tokens import require_operator, require_user
-from tests.conftest import ADMIN_TOKEN, Service, StartService, make_token, subscription_event
+from tests.kit.bodies import subscription_event
+from tests.kit.service import Service, StartService
+from tests.kit.settings import ADMIN_TOKEN, make_token
 
 ANYONES = {
     ("GET", "/plans"),

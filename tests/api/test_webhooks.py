@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
-from tests.conftest import Service, StartService, sign, subscription_event
+from tests.kit.bodies import subscription_event
+from tests.kit.service import Service, StartService
+from tests.kit.settings import sign
 
 MIB = 1024 * 1024
 

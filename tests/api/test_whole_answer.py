@@ -15,7 +15,7 @@ import pytest
 import uvicorn
 
 from interlock.api.http.server import listen, server_config
-from tests.conftest import free_port
+from tests.kit.settings import free_port
 
 PLAIN = (b"content-type", b"text/plain")
 Said = list[tuple[str, Any]]

@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias, cast
 
-from tests.stripe_payloads import DAY, T0, VERSIONS, Bill, Life, Obj, Sub, customer, event, session
+from tests.kit.bodies import DAY, T0, VERSIONS, Bill, Life, Obj, Sub, customer, event, session
 
 Place: TypeAlias = tuple[Any, Any]
 """A dict or list, and the key of one value in it."""

@@ -15,7 +15,7 @@ import sys
 import tempfile
 from typing import Any, Final, NamedTuple
 
-from tests.conftest import ROOT, process_environment
+from tests.kit.settings import ROOT, process_environment
 
 GIVES_UP_AFTER: Final = 40
 """Seconds until a start that was not refused is ended: a fault of what is tested."""
@@ -63,9 +63,9 @@ def _child(given: dict[str, str], port: int, out: int) -> None:
 
 def main() -> None:
     """Read a port and environments from stdin; write exit codes and words to stdout."""
-    import api.cli  # imported once, for all children
+    import interlock.api.cli  # imported once, for all children
 
-    assert api.cli
+    assert interlock.api.cli
     gc.freeze()
     told: list[Any] = json.load(sys.stdin)
     children: list[tuple[int, Any]] = []

@@ -19,8 +19,8 @@ from tests.api.test_tokens import Issuer
 from tests.attack.conftest import StartVictim
 from tests.attack.hose import ask, pour
 from tests.attack.victim import Victim, fresh
-from tests.conftest import JWT_SECRET, make_token
-from tests.reliability.scale import Figure
+from tests.kit.scale import Figure
+from tests.kit.settings import JWT_SECRET, make_token
 
 Obj = dict[str, Any]
 RSA = rsa.generate_private_key(65537, 2048)

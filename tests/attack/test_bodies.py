@@ -18,9 +18,9 @@ from tests.attack.conftest import StartVictim
 from tests.attack.hose import Answer, Line, ask, pour, webhook
 from tests.attack.mutate import mutant
 from tests.attack.victim import Obj, Victim, bearer, closed_by_the_server, fresh
-from tests.conftest import sign, subscription_event
-from tests.reliability.scale import Figure, first_seed, size
-from tests.stripe_payloads import event
+from tests.kit.bodies import event, subscription_event
+from tests.kit.scale import Figure, first_seed, size
+from tests.kit.settings import sign
 
 MIB = 1024 * 1024
 MUTANTS = size("MUTANTS", 10_000, 1_000_000)

@@ -14,9 +14,10 @@ from interlock.api.http.server import server_config
 from interlock.api.settings import load_settings
 from tests.attack.test_isolation import until
 from tests.attack.victim import Obj, Victim, fresh
-from tests.conftest import Service, environment, make_token, sign, subscription_event
 from tests.faults.standin import StandIn
-from tests.stripe_payloads import UPDATED, event, previous_attributes
+from tests.kit.bodies import UPDATED, event, previous_attributes, subscription_event
+from tests.kit.service import Service
+from tests.kit.settings import environment, make_token, sign
 
 
 class Clocked(Service):

@@ -12,7 +12,8 @@ import pytest
 from tests.attack.conftest import StartVictim
 from tests.attack.hose import ask, webhook
 from tests.attack.victim import Victim, bearer, closed_by_the_server, fresh
-from tests.conftest import sign, subscription_event
+from tests.kit.bodies import subscription_event
+from tests.kit.settings import sign
 
 MIB = 1024 * 1024
 

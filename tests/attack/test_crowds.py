@@ -12,7 +12,7 @@ import pytest
 from tests.attack.conftest import StartVictim
 from tests.attack.hose import Line, ask
 from tests.attack.victim import Victim, fresh
-from tests.conftest import subscription_event
+from tests.kit.bodies import subscription_event
 
 MIB = 1024 * 1024
 ROOM = {"waiting": 16, "bytes": 8 * MIB}

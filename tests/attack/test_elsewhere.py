@@ -8,8 +8,9 @@ from typing import Any
 from tests.attack.hose import pour, webhook
 from tests.attack.mutate import HERD, TYPES
 from tests.attack.victim import Obj, Victim, fresh
-from tests.conftest import sign, subscription_event
-from tests.reliability.scale import Figure
+from tests.kit.bodies import subscription_event
+from tests.kit.scale import Figure
+from tests.kit.settings import sign
 
 ELSEWHERE: dict[str, Obj] = {
     "a connected account": {"account": "acct_1032D82eZvKYlo2C"},

@@ -13,10 +13,10 @@ import pytest
 from tests.api.test_users import USERS
 from tests.attack.hose import ask
 from tests.attack.victim import Obj, Victim, bearer, fresh
-from tests.conftest import ADMIN_TOKEN, make_token, subscription_event
 from tests.faults.standin import TELLER, StandIn
-from tests.reliability.scale import Figure
-from tests.stripe_payloads import DELETED, UPDATED, customer, event, previous_attributes
+from tests.kit.bodies import DELETED, UPDATED, customer, event, previous_attributes, subscription_event
+from tests.kit.scale import Figure
+from tests.kit.settings import ADMIN_TOKEN, make_token
 
 
 def until(reached: Callable[[], bool], seconds: float = 20) -> None:

@@ -12,7 +12,7 @@ from interlock.api.schema.shapes import MAX_QUANTITY
 from tests.attack.hose import Answer
 from tests.attack.victim import Obj, Victim, fresh
 from tests.faults.standin import StandIn
-from tests.reliability.scale import Figure
+from tests.kit.scale import Figure
 
 APP = "http://localhost:3000/"
 EVIL = "evil.example"

@@ -17,9 +17,10 @@ from tests.attack.conftest import StartVictim
 from tests.attack.hose import ask, pour, webhook
 from tests.attack.starts import begin
 from tests.attack.victim import Obj, Victim, fresh
-from tests.conftest import environment, make_token, sign, subscription_event
 from tests.faults.standin import StandIn
-from tests.reliability.scale import Figure
+from tests.kit.bodies import subscription_event
+from tests.kit.scale import Figure
+from tests.kit.settings import environment, make_token, sign
 
 STRIPE_KEY = "sk_test_" + "canaryStripeKey0123456789"
 WEBHOOK = "whsec_" + "canaryWebhook0123456789abcdef"

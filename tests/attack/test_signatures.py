@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from tests.attack.conftest import StartVictim
 from tests.attack.hose import pour, webhook
 from tests.attack.victim import fresh
-from tests.conftest import WEBHOOK_SECRET, sign, subscription_event
-from tests.reliability.scale import Figure, first_seed, size
+from tests.kit.bodies import subscription_event
+from tests.kit.scale import Figure, first_seed, size
+from tests.kit.settings import WEBHOOK_SECRET, sign
 
 RETIRED = "whsec_retired_0123456789abcdef0123456789"
 NEXT = "whsec_next_0123456789abcdef0123456789abc"

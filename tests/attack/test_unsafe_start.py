@@ -9,8 +9,8 @@ import pytest
 
 from tests.api.test_settings import KEYED, LIVE, RSA_PEM, UNSAFE
 from tests.attack.starts import begin
-from tests.conftest import COMMAND, environment, free_port, process_environment
-from tests.reliability.scale import Figure
+from tests.kit.scale import Figure
+from tests.kit.settings import COMMAND, environment, free_port, process_environment
 
 Changes = dict[str, str | None]
 

@@ -9,7 +9,6 @@ import signal
 import socket
 import sqlite3
 import subprocess
-import sys
 import time
 import zlib
 from collections.abc import Iterator
@@ -17,11 +16,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.attack.hose import Answer, Line, ask, webhook
-from tests.conftest import ADMIN_TOKEN, ROOT, environment, free_port, make_token, process_environment, sign
+from tests.kit.settings import ADMIN_TOKEN, PYTHON, ROOT, environment, free_port, make_token, process_environment, sign
 
 Obj = dict[str, Any]
-PYTHON: Final = [sys.executable, "-W", "error", "-W", "ignore:Use 'content=:DeprecationWarning"]
-"""Every warning is an error, but for the one that stripe's SDK calls forth in httpx at each POST."""
 STARTS_WITHIN: Final = 60.0
 
 

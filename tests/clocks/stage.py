@@ -22,7 +22,8 @@ from interlock.api.settings import load_settings
 from interlock.engine.flow.sweep import Difference
 from interlock.engine.interlock import Interlock
 from interlock.engine.wire.events import EVENT_TYPES
-from tests.conftest import ADMIN_TOKEN, Service, environment
+from tests.kit.service import Service
+from tests.kit.settings import ADMIN_TOKEN, environment
 from tests.sandbox.live import Live
 
 Obj = dict[str, Any]

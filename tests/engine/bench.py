@@ -13,8 +13,8 @@ import msgspec
 from interlock.engine.commands.checkout import CheckoutSession
 from interlock.engine.interlock import Interlock
 from tests.engine.conftest import SECRET, make_config
+from tests.kit.bodies import Obj, body_of, signed
 from tests.sandbox.live import KEY, Live
-from tests.stripe_payloads import Obj, body_of, signed
 
 PRO = "price_pro"
 

@@ -20,43 +20,16 @@ from interlock.engine.store.sqlite.store import SqliteStore
 from interlock.engine.units.evidence import Reading, answer
 from interlock.engine.units.records import load
 from interlock.engine.wire.events import CustomerReport
-from tests.stripe_payloads import T0, Obj, Sub, body_of, signed
+from tests.kit.bodies import T0, Obj, Sub, body_of, signed
+from tests.kit.clock import Clock
+from tests.kit.settings import PLANS
 
 SECRET: Final = "whsec_0123456789abcdef0123456789abcdef"
-PLANS: Final = """
-[access]
-past_due_grace_days = 7
-[plans.starter]
-name = "Starter"
-price = "price_starter"
-[plans.pro]
-name = "Pro"
-price = "price_pro"
-trial_days = 14
-features = ["export", "sso"]
-[plans.team]
-name = "Team"
-lookup_key = "team_monthly"
-"""
 
 
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
-
-
-class Clock:
-    """Seconds since 1970; it stands still until it is moved, or runs from where it is put."""
-
-    def __init__(self, at: float) -> None:
-        self.at = at
-        self._runs_from: float | None = None
-
-    def __call__(self) -> float:
-        return self.at if self._runs_from is None else self.at + time.monotonic() - self._runs_from
-
-    def run(self) -> None:
-        self._runs_from = time.monotonic()
 
 
 def make_config(folder: Path, clock: Clock | None = None, **changes: Any) -> Config:

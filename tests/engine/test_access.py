@@ -14,7 +14,7 @@ from interlock.engine.core.access import Access, access, available_actions, best
 from interlock.engine.core.catalogue import AccessPolicy
 from interlock.engine.core.states import Facts, State, Subscription
 from tests.engine.conftest import read
-from tests.stripe_payloads import DAY, MONTH, T0, Line, Sub
+from tests.kit.bodies import DAY, MONTH, T0, Line, Sub
 
 WEEK = AccessPolicy(past_due_grace_days=7)
 NOW = T0 + DAY

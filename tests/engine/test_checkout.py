@@ -17,7 +17,7 @@ from interlock.engine.errors import (
     UnknownPromotionCode,
 )
 from tests.engine.bench import Bench, eventually
-from tests.engine.conftest import Clock
+from tests.kit.clock import Clock
 
 pytestmark = pytest.mark.anyio
 

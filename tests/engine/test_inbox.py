@@ -12,8 +12,8 @@ from interlock.engine.core.catalogue import read_catalogue
 from interlock.engine.core.states import Outcome
 from interlock.engine.core.view import rfc3339
 from interlock.engine.errors import BadEvent, BadSignature
-from tests.engine.conftest import PLANS, SECRET, Desk
-from tests.stripe_payloads import (
+from tests.engine.conftest import SECRET, Desk
+from tests.kit.bodies import (
     CREATED,
     DAY,
     DELETED,
@@ -31,6 +31,7 @@ from tests.stripe_payloads import (
     session,
     signed,
 )
+from tests.kit.settings import PLANS
 
 pytestmark = pytest.mark.anyio
 

@@ -13,8 +13,9 @@ import pytest
 
 from interlock.engine.config import Config
 from interlock.engine.interlock import Interlock
-from tests.engine.conftest import SECRET, Clock, make_config
-from tests.stripe_payloads import T0, Life, Sub, body_of, signed
+from tests.engine.conftest import SECRET, make_config
+from tests.kit.bodies import T0, Life, Sub, body_of, signed
+from tests.kit.clock import Clock
 
 pytestmark = pytest.mark.anyio
 DAY = 86_400

@@ -11,8 +11,8 @@ import pytest
 from interlock.engine.interlock import Interlock
 from tests.engine.bench import Bench, eventually
 from tests.engine.conftest import SECRET, make_config
+from tests.kit.bodies import DELETED, UPDATED, Bill, Sub, body_of, event, fresh, signed
 from tests.lifecycle.stripe_truth import TruthfulStripe
-from tests.stripe_payloads import DELETED, UPDATED, Bill, Sub, body_of, event, fresh, signed
 
 pytestmark = pytest.mark.anyio
 

@@ -11,8 +11,9 @@ import pytest
 from interlock.engine.core.catalogue import read_catalogue
 from interlock.engine.core.states import Subscription
 from interlock.engine.core.view import Standing, encode, rfc3339, view
-from tests.engine.conftest import PLANS, read
-from tests.stripe_payloads import DAY, MONTH, T0, Line, Sub
+from tests.engine.conftest import read
+from tests.kit.bodies import DAY, MONTH, T0, Line, Sub
+from tests.kit.settings import PLANS
 
 CATALOGUE = read_catalogue(PLANS)
 

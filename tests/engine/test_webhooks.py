@@ -16,20 +16,7 @@ from hypothesis import strategies as st
 from interlock.engine.core.states import Kind
 from interlock.engine.errors import BadEvent, BadSignature
 from interlock.engine.wire.events import EVENT_TYPES, read, verify
-from tests.stripe_payloads import (
-    NEWEST,
-    OLDEST,
-    T0,
-    VERSIONS,
-    Bill,
-    Obj,
-    Sub,
-    body_of,
-    customer,
-    event,
-    session,
-    signed,
-)
+from tests.kit.bodies import NEWEST, OLDEST, T0, VERSIONS, Bill, Obj, Sub, body_of, customer, event, session, signed
 
 SECRET = b"whsec_0123456789abcdef"
 OTHER = b"whsec_another_secret_of_this"

@@ -11,7 +11,7 @@ import pytest
 from interlock.engine.core.invoices import Bill as HeldBill
 from interlock.engine.core.states import Facts, Item
 from interlock.engine.wire import objects as wire
-from tests.stripe_payloads import (
+from tests.kit.bodies import (
     DAY,
     MONTH,
     NEWEST,

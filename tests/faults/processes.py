@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -14,31 +13,24 @@ from typing import Any, Final
 
 import httpx
 
-from tests.conftest import ADMIN_TOKEN, ROOT, environment, free_port, make_token, process_environment, sign
+from tests.kit.settings import (
+    ADMIN_TOKEN,
+    COMMAND,
+    PYTHON,
+    ROOT,
+    bearer,
+    environment,
+    free_port,
+    process_environment,
+    sign,
+)
 
 Obj = dict[str, Any]
-PYTHON: Final = [sys.executable, "-W", "error", "-W", "ignore:Use 'content=:DeprecationWarning"]
-"""Every warning is an error, but for the one that stripe's SDK calls forth in httpx at each POST."""
-COMMAND: Final = [*PYTHON, "-m", "interlock.api.cli"]
-PLANS: Final = """
-[plans.starter]
-name = "Starter"
-price = "price_starter"
-[plans.pro]
-name = "Pro"
-price = "price_pro"
-trial_days = 14
-features = ["export", "sso"]
-[plans.team]
-name = "Team"
-lookup_key = "team_monthly"
-"""
 
 
 def settings_in(folder: Path, stripe_url: str, **changes: str | None) -> dict[str, str]:
     """Return a service's settings: its files in a folder, and the stand-in as its Stripe."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "plans.toml").write_text(PLANS, "utf-8")
     return environment(folder, STRIPE_API_BASE=stripe_url, **changes)
 
 
@@ -160,10 +152,6 @@ def crowd_client(url: str) -> httpx.AsyncClient:
     """Return a client for as many requests at once as there are."""
     limits = httpx.Limits(max_connections=None)
     return httpx.AsyncClient(base_url=url, timeout=60, trust_env=False, verify=False, limits=limits)
-
-
-def bearer(user: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {make_token(user)}"}
 
 
 def command(settings: dict[str, str], *arguments: str, seconds: float = 60) -> subprocess.CompletedProcess[str]:

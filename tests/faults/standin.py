@@ -23,7 +23,7 @@ from litestar.types import Receive, Scope, Send
 
 from interlock.api.sandbox import RunningWorld, create_sandbox
 from interlock.api.sandbox.http.face import Face
-from tests.conftest import WEBHOOK_SECRET, free_port
+from tests.kit.settings import WEBHOOK_SECRET, free_port
 
 Obj = dict[str, Any]
 TELLER: Final = "sk_test_of_the_one_who_tells_the_truth"

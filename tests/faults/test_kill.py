@@ -17,7 +17,7 @@ import httpx
 from tests.faults.processes import Life, Nursery, Served, client_of, command, settings_in
 from tests.faults.standin import StandIn
 from tests.faults.traffic import Market, Postman
-from tests.reliability.scale import Figure, first_seed, size
+from tests.kit.scale import Figure, first_seed, size
 
 STEPS: Final = (
     # a webhook: each statement of its transaction, and both sides of its two ends

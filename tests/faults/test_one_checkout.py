@@ -11,9 +11,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.faults.processes import Life, Nursery, Served, bearer, settings_in
+from tests.faults.processes import Life, Nursery, Served, settings_in
 from tests.faults.standin import StandIn
-from tests.reliability.scale import Figure, size
+from tests.kit.scale import Figure, size
+from tests.kit.settings import bearer
 from tests.tools.postgres import temporary_server
 
 Obj = dict[str, Any]

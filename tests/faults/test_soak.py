@@ -11,10 +11,11 @@ from typing import Final, NamedTuple
 
 import httpx
 
-from tests.faults.processes import Life, Nursery, bearer, client_of, command, settings_in
+from tests.faults.processes import Life, Nursery, client_of, command, settings_in
 from tests.faults.standin import StandIn
 from tests.faults.traffic import Market, Postman
-from tests.reliability.scale import Figure, first_seed, size
+from tests.kit.scale import Figure, first_seed, size
+from tests.kit.settings import bearer
 
 MIB: Final = 1024 * 1024
 GROWTH: Final = 16 * MIB

@@ -31,14 +31,14 @@ from interlock.engine.store.sqlite import store as sqlite
 from interlock.engine.store.sqlite.store import SqliteStore
 from interlock.engine.units.evidence import Reading, answer
 from interlock.engine.units.records import Moment
-from tests.conftest import sign
 from tests.engine.conftest import make_config, read
-from tests.faults.processes import Life, Nursery, Served, bearer, crowd_client, settings_in
+from tests.faults.processes import Life, Nursery, Served, crowd_client, settings_in
 from tests.faults.standin import StandIn
 from tests.faults.traffic import Market, Postman
-from tests.reliability.scale import Figure
-from tests.stripe_payloads import T0, Sub, body_of
-from tests.stripe_payloads import Life as Told
+from tests.kit.bodies import T0, Sub, body_of
+from tests.kit.bodies import Life as Told
+from tests.kit.scale import Figure
+from tests.kit.settings import bearer, sign
 
 Obj = dict[str, Any]
 PATIENCE: Final = 5.0

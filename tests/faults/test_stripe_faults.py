@@ -17,12 +17,13 @@ from interlock.engine.errors import StripeRefused, StripeUnavailable
 from interlock.engine.interlock import Interlock
 from interlock.engine.wire.client import RETRIES
 from tests.engine.conftest import SECRET, make_config
-from tests.faults.processes import PLANS, Life, Nursery, bearer, crowd_client, settings_in
+from tests.faults.processes import Life, Nursery, crowd_client, settings_in
 from tests.faults.standin import StandIn
 from tests.faults.traffic import Market, Postman
-from tests.reliability.scale import Figure
-from tests.stripe_payloads import Life as Told
-from tests.stripe_payloads import Sub, body_of, signed
+from tests.kit.bodies import Life as Told
+from tests.kit.bodies import Sub, body_of, signed
+from tests.kit.scale import Figure
+from tests.kit.settings import PLANS, bearer
 
 Obj = dict[str, Any]
 CALL, WHOLE = 1.5, 5.0

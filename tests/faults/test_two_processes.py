@@ -18,13 +18,13 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.conftest import ROOT, free_port, process_environment
-from tests.faults.processes import COMMAND, Life, Nursery, Served, bearer, client_of, command, settings_in
+from tests.faults.processes import Life, Nursery, Served, client_of, command, settings_in
 from tests.faults.standin import StandIn
 from tests.faults.traffic import Market, Postman
-from tests.reliability.scale import Figure, first_seed, size
-from tests.stripe_payloads import Life as Told
-from tests.stripe_payloads import Sub
+from tests.kit.bodies import Life as Told
+from tests.kit.bodies import Sub
+from tests.kit.scale import Figure, first_seed, size
+from tests.kit.settings import COMMAND, ROOT, bearer, free_port, process_environment
 
 Obj = dict[str, Any]
 

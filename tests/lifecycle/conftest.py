@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Service, environment
+from tests.kit.bodies import MONTH, NEWEST, Life, Line, Obj, Sub, fresh
+from tests.kit.service import Service
+from tests.kit.settings import environment
 from tests.lifecycle.stripe_truth import TruthfulStripe
-from tests.stripe_payloads import MONTH, NEWEST, Life, Line, Obj, Sub, fresh
 
 SETTLED_WITHIN = 3.0
 """`pending` is settled within 3 s while Stripe answers."""

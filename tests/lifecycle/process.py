@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from tests.conftest import COMMAND, environment, free_port, make_token, process_environment, sign
-from tests.stripe_payloads import Obj
+from tests.kit.bodies import Obj
+from tests.kit.settings import COMMAND, environment, free_port, make_token, process_environment, sign
 
 STARTS_WITHIN: Final = 30.0
 

@@ -9,7 +9,7 @@ import time
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
-from tests.stripe_payloads import NEWEST, Obj, Sub, customer
+from tests.kit.bodies import NEWEST, Obj, Sub, customer
 
 PAGE: Final = 100
 

@@ -12,9 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from interlock.engine.core.view import rfc3339
+from tests.kit.bodies import MONTH, NEWEST, OLDEST, Life, Line, Obj, Sub, fresh
 from tests.lifecycle.process import Process, Sender
 from tests.lifecycle.stripe_truth import TruthfulStripe
-from tests.stripe_payloads import MONTH, NEWEST, OLDEST, Life, Line, Obj, Sub, fresh
 
 VERSIONS = (OLDEST, "2024-04-10", NEWEST)
 SENDERS = 16

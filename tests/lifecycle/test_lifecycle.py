@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.kit.bodies import DAY, DELETED, MONTH, Line, Obj, event, fresh
 from tests.lifecycle.conftest import Play, Played
-from tests.stripe_payloads import DAY, DELETED, MONTH, Line, Obj, event, fresh
 
 REASONS = {
     "none": "none", "trialing": "trialing", "active": "paid", "past_due": "grace_period", "unpaid": "unpaid",

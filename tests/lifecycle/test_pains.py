@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import WEBHOOK_SECRET, Service, StartService, environment, free_port
+from tests.kit.bodies import DAY, MONTH, VERSIONS, Life, Line, Obj, Sub, event, fresh, session
+from tests.kit.service import Service, StartService
+from tests.kit.settings import WEBHOOK_SECRET, environment, free_port
 from tests.lifecycle.conftest import Play, Played
 from tests.lifecycle.process import Process, Sender
 from tests.lifecycle.stripe_truth import TruthfulStripe
 from tests.sandbox import live
-from tests.stripe_payloads import DAY, MONTH, VERSIONS, Life, Line, Obj, Sub, event, fresh, session
 
 
 def when(seconds: int) -> str:

@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import expect
 
 from interlock.api.sandbox.core.outbox import KINDS
-from tests.conftest import ROOT
+from tests.kit.settings import ROOT
 from tests.pages.conftest import OpenTab, Tab
 from tests.sandbox.command import Sandbox
 

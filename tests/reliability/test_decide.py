@@ -15,8 +15,8 @@ from interlock.engine.core.catalogue import AccessPolicy
 from interlock.engine.core.machine import decide
 from interlock.engine.core.states import ENDED, LIVING, STATUSES, Decision, Kind, Outcome, State, Subscription
 from interlock.engine.core.table import TRANSITIONS
+from tests.kit.scale import Figure
 from tests.reliability.cells import NOW, Cell, again, cells, known_in
-from tests.reliability.scale import Figure
 
 ANSWERS = frozenset({Outcome.APPLIED, Outcome.UNCHANGED, Outcome.STALE, Outcome.REFUSED, Outcome.PENDING})
 GUARDS = {

@@ -32,12 +32,12 @@ from interlock.engine.store import Work
 from interlock.engine.units.evidence import take
 from interlock.engine.units.records import Moment
 from interlock.engine.wire import events as webhooks
+from tests.kit.scale import NIGHTLY, Figure
 from tests.reliability.explore import Exploration
 from tests.reliability.histories import histories, seconds, story, with_bills
 from tests.reliability.laboratory import NOW, Laboratory, Story
 from tests.reliability.lite import commit, connect, table
 from tests.reliability.neighbours import NEIGHBOURS, in_place
-from tests.reliability.scale import NIGHTLY, Figure
 
 LONGEST_TIES = ((0, 0, 0, 0, 0, 0), (0, 0, 1, 1, 2, 2), (0, 1, 2, 3, 4, 5))
 

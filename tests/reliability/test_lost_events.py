@@ -27,9 +27,9 @@ from interlock.engine.store import Row, Store, Work
 from interlock.engine.store.opening import open_store
 from interlock.engine.wire.client import StripeClient
 from interlock.engine.wire.events import EVENT_TYPES
+from tests.kit.scale import Figure
 from tests.reliability.bodies import Obj
 from tests.reliability.crowd import CATALOGUE
-from tests.reliability.scale import Figure
 from tests.reliability.stripe_world import facts_in
 
 EVENTS: Final = 6

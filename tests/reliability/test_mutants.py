@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit.scale import Figure, size
 from tests.reliability.mutants import MUTANTS, Mutant
 from tests.reliability.promises import PROMISES
-from tests.reliability.scale import Figure, size
 from tests.reliability.surgery import Change, NoPlace, Sources, drops, forces, returns, row, says
 
 ROOT = Path(__file__).parent.parent.parent
@@ -35,7 +35,8 @@ def _copy(folder: Path) -> Path:
     package.mkdir(parents=True)
     shutil.copy2(ROOT / ".package" / "interlock" / "__init__.py", package / "__init__.py")
     shutil.copytree(ROOT / "engine", package / "engine")
-    shutil.copytree(ROOT / "tests" / "reliability", folder / "tests" / "reliability")
+    for room in ("kit", "reliability"):
+        shutil.copytree(ROOT / "tests" / room, folder / "tests" / room)
     shutil.copy2(ROOT / "tests" / "__init__.py", folder / "tests" / "__init__.py")
     (package / "api").symlink_to(ROOT / "api")
     return folder

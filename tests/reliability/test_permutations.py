@@ -15,9 +15,9 @@ import pytest
 
 from interlock.engine.store import Store
 from interlock.engine.store.opening import open_store
+from tests.kit.scale import Figure, first_seed, size
 from tests.reliability.crowd import MIXES, SIDE_BY_SIDE, Crowd, side_by_side
 from tests.reliability.lifecycles import LIFECYCLES, PLACE, Lifecycle
-from tests.reliability.scale import Figure, first_seed, size
 from tests.tools.postgres import Server, temporary_server
 
 Order = tuple[int, tuple[int, ...], bool]

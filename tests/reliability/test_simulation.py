@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from tests.kit.scale import Figure, first_seed, size
 from tests.reliability.neighbours import NEIGHBOURS, in_place
 from tests.reliability.plans import Broken, plan_of
-from tests.reliability.scale import Figure, first_seed, size
 from tests.reliability.shrink import failure_of, shrink, story
 from tests.reliability.simulation import Simulation
 

@@ -17,7 +17,7 @@ from email.message import Message
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.conftest import free_port, process_environment
+from tests.kit.settings import free_port, process_environment
 from tests.sandbox.schemas import check, check_event
 
 

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from jsonschema import Draft202012Validator, ValidationError
 
-from tests.counts import validated
+from tests.kit.counts import validated
 from tests.sandbox.annotations import ANNOTATED, misfits
 
 Obj = dict[str, Any]

@@ -13,7 +13,7 @@ import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.counts import told
+from tests.kit.counts import told
 from tests.sandbox.live import KEY, Live
 
 VERSION = "1.52.0"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from interlock.api.sandbox import World
-from tests.counts import unheld, validated
+from tests.kit.counts import unheld, validated
 from tests.sandbox.bench import Bench
 from tests.sandbox.live import KEY, Live
 from tests.sandbox.watch import OLD, misfits

@@ -15,7 +15,7 @@ import pytest
 from interlock.api.sandbox import World, WorldAnswer
 from interlock.api.sandbox.core.shapes import is_legacy
 from interlock.api.sandbox.http.face import Face
-from tests.counts import unheld
+from tests.kit.counts import unheld
 from tests.sandbox.schemas import check, check_event
 
 Obj = dict[str, Any]

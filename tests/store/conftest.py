@@ -16,7 +16,7 @@ from interlock.engine.flow.runner import Inbox
 from interlock.engine.flow.streams import Hub
 from interlock.engine.store import Store
 from interlock.engine.store.opening import open_store
-from tests.conftest import PLANS
+from tests.kit.settings import PLANS
 from tests.store.life import NOW
 from tests.tools.postgres import Server, connect, temporary_server
 

@@ -17,7 +17,7 @@ from interlock.engine.store import Store, Work
 from interlock.engine.units.evidence import answer
 from interlock.engine.units.records import load
 from interlock.engine.wire import objects as wire
-from tests.stripe_payloads import T0, Life, Sub, body_of
+from tests.kit.bodies import T0, Life, Sub, body_of
 
 NOW: Final = T0 + 10_000
 _numbers: Final = itertools.count(1)

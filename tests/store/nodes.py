@@ -18,10 +18,10 @@ import httpx
 import msgspec
 
 from interlock.engine.core.states import Facts
-from tests.conftest import COMMAND, ROOT, environment, free_port, make_token, process_environment, sign
+from tests.kit.bodies import Life
+from tests.kit.settings import COMMAND, ROOT, environment, free_port, make_token, process_environment, sign
 from tests.store.conftest import Database
 from tests.store.life import Timeline
-from tests.stripe_payloads import Life
 
 
 class Node:

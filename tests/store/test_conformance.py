@@ -16,9 +16,9 @@ from interlock.engine.store import Work
 from interlock.engine.store.postgres import store as postgres
 from interlock.engine.store.sqlite import store as sqlite
 from interlock.engine.units.records import load, put
+from tests.kit.bodies import Bill, body_of, event
 from tests.store.conftest import Database, inbox_on
 from tests.store.life import NOW, Timeline, five_events, held
-from tests.stripe_payloads import Bill, body_of, event
 
 pytestmark = pytest.mark.anyio
 YEAR_9999 = 253_402_300_799

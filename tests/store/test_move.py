@@ -10,7 +10,7 @@ import pytest
 from interlock.engine.errors import BadConfiguration
 from interlock.engine.operate.bulk import KEYS
 from interlock.engine.operate.move import MoveFailed, MoveReport, move
-from tests.conftest import ROOT
+from tests.kit.settings import ROOT
 from tests.store.conftest import Database, inbox_on
 from tests.store.life import Timeline, five_events, many
 from tests.tools.fill import fill

@@ -13,10 +13,10 @@ import pytest
 
 from interlock.engine.store.postgres.link import CONNECT_SECONDS
 from interlock.engine.store.postgres.store import JOB_SECONDS
+from tests.kit.bodies import body_of
 from tests.store.conftest import Database
 from tests.store.life import lives_of
 from tests.store.nodes import Node, bearer, holds_each_once, next_data, settled, stores_the_truth, stripe_of
-from tests.stripe_payloads import body_of
 from tests.tools.postgres import temporary_server
 
 pytestmark = pytest.mark.anyio

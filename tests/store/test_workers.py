@@ -16,11 +16,11 @@ import httpx
 import psutil
 import pytest
 
-from tests.conftest import COMMAND, ROOT, environment, free_port, process_environment, sign
+from tests.kit.bodies import body_of
+from tests.kit.settings import COMMAND, ROOT, environment, free_port, process_environment, sign
 from tests.store.conftest import Database
 from tests.store.life import lives_of
 from tests.store.nodes import bearer, holds_each_once, next_data, settled, stores_the_truth, stripe_of
-from tests.stripe_payloads import body_of
 
 pytestmark = pytest.mark.anyio
 

@@ -28,8 +28,8 @@ from interlock.engine.core.states import Subscription
 from interlock.engine.store.opening import open_store, sqlite_path
 from interlock.engine.wire.objects import Subscription as WireSubscription
 from interlock.engine.wire.objects import facts_of
-from tests.conftest import PLANS
-from tests.stripe_payloads import MONTH, T0, Life, Line, Sub, body_of
+from tests.kit.bodies import MONTH, T0, Life, Line, Sub, body_of
+from tests.kit.settings import PLANS
 from tests.tools.postgres import connect
 
 MONTHS: Final = 10

@@ -37,7 +37,7 @@ from interlock.engine.flow.streams import Hub
 from interlock.engine.store import Row, Store, Work
 from interlock.engine.store.opening import open_store
 from tests.bench.machine import description
-from tests.stripe_payloads import MONTH, Life, Line, body_of
+from tests.kit.bodies import MONTH, Life, Line, body_of
 from tests.tools.fill import CATALOGUE, LAST, MONTHS, life_of, name
 from tests.tools.kept import Database, PostgresDatabase, SqliteDatabase, filled, folder_for
 from tests.tools.postgres import Server

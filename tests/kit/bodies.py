@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, cast
@@ -230,3 +231,14 @@ class Life:
         told["api_version"] = self.version
         self.told.append(told)
         return told
+
+
+def subscription_event(
+    user_id: str, *, sub_id: str = "sub_1", status: str = "active", event_id: str = "evt_1", created: int = 0
+) -> Obj:
+    """Return a `customer.subscription.created`, of now unless said otherwise, about a subscription of this user."""
+    created = created or int(time.time())
+    lines = (Line(ends=created + MONTH),)
+    sub = Sub(id=sub_id, customer=f"cus_of_{sub_id}", user=user_id, status=status, created=created, lines=lines,
+              latest_invoice=None)  # fmt: skip
+    return event(CREATED, sub.json(), created=created, id=event_id)
