@@ -1,4 +1,4 @@
-"""The command: `python -m tests.bench [--quick] [--rows NAME,…] [--rounds N] [--seconds S] [--rivals]`."""
+"""The command: `python -m tests.bench [--quick] [--rows NAME,…] [--rounds N] [--seconds S] [--rivals] [--write]`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench.rivals.environment import environment
+from tests.bench.readme import write
+from tests.bench.rivals import environment
 from tests.bench.run import ROWS, Options, run
 
 
@@ -25,13 +26,15 @@ def main() -> None:
     parser.add_argument("--history", type=int, default=1_000_000, help="events that `decide` rebuilds (quick: 20,000)")
     parser.add_argument("--rivals", type=Path, help="where the rivals' environment is, or is made (default: cached)")
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "interlock-bench")
+    parser.add_argument("--write", action="store_true", help="keep what was measured in tests/bench/README.md")
     given = parser.parse_args()
     names = tuple(given.rows.split(",")) if given.rows else tuple(ROWS)
     unknown = [name for name in names if name not in ROWS]
     if unknown:
         parser.error(f"no such row: {', '.join(unknown)}")
     quick = bool(given.quick)
-    python = environment(given.rivals or given.cache / "rivals") if any(ROWS[n].rival for n in names) else None
+    needed = {ROWS[name].rival for name in names}
+    rivals = given.rivals or given.cache / "rivals"
     options = Options(
         rows=names,
         rounds=given.rounds or (2 if quick else 5),
@@ -39,11 +42,16 @@ def main() -> None:
         million=100_000 if quick else 1_000_000,
         history=min(given.history, 20_000) if quick else given.history,
         cache=given.cache,
-        rivals=python,
+        python=environment.python(rivals) if "python" in needed else None,
+        node=environment.node(rivals) if "node" in needed else None,
     )
     with tempfile.TemporaryDirectory(prefix="interlock-bench-") as folder:
+        lines: list[str] = []
         for line in run(options, Path(folder), _tell):
-            print(line)
+            print(line, flush=True)
+            lines.append(line)
+    if given.write:
+        write(lines, names)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ import socket
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from operator import length_hint
 from typing import Final
 
 import msgspec
@@ -21,9 +22,10 @@ OUTCOMES: Final = (b'"applied"', b'"duplicate"', b'"pending"', b'"unchanged"', b
 
 
 class Result(msgspec.Struct, frozen=True):
-    """What came of a slice; latencies in milliseconds."""
+    """What came of a slice, in all and how far each share got; latencies in milliseconds."""
 
     done: int
+    shares: list[int]
     seconds: float
     p50: float
     p99: float
@@ -32,18 +34,24 @@ class Result(msgspec.Struct, frozen=True):
 
 
 class _Connection:
-    """One request at a time."""
+    """One request at a time, of those that its share holds."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, upcoming: Iterator[bytes]) -> None:
+        self._upcoming = upcoming
         self.socket = socket.create_connection(("127.0.0.1", port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.begun = 0.0
         self.answer = b""
 
-    def send(self, request: bytes) -> None:
+    def send_next(self) -> bool:
+        """Send the next request; False where there is none."""
+        request = next(self._upcoming, None)
+        if request is None:
+            return False
         self.answer = b""
         self.begun = time.perf_counter()
         self.socket.sendall(request)
+        return True
 
     def receive(self) -> bool:
         """Take what has come; True once the answer is whole."""
@@ -70,19 +78,24 @@ def whole(answer: bytes) -> bool:
 
 
 def drive(
-    port: int, prepared: list[bytes], connections: int, seconds: float, on_answer: Callable[[bytes], None]
+    ports: Sequence[int],
+    upcoming: Sequence[Iterator[bytes]],
+    connections: int,
+    seconds: float,
+    on_answer: Callable[[bytes], None],
 ) -> list[float]:
-    """Send all that is prepared over so many connections, or what fits into `seconds`; return the latencies."""
+    """Send all that is prepared, or what fits into `seconds`; return the latencies.
+
+    The connections go to the ports in turn, and each takes its requests of its port's share.
+    """
     poll = select.epoll()
-    open_connections = {c.socket.fileno(): c for c in (_Connection(port) for _ in range(connections))}
-    for number in open_connections:
-        poll.register(number, select.EPOLLIN)
+    open_connections: dict[int, _Connection] = {}
+    for turn in range(connections):
+        connection = _Connection(ports[turn % len(ports)], upcoming[turn % len(ports) % len(upcoming)])
+        open_connections[connection.socket.fileno()] = connection
+        poll.register(connection.socket.fileno(), select.EPOLLIN)
     latencies: list[float] = []
-    upcoming = iter(prepared)
-    waiting = 0
-    for connection, request in zip(open_connections.values(), upcoming, strict=False):
-        connection.send(request)
-        waiting += 1
+    waiting = sum(connection.send_next() for connection in open_connections.values())
     end = time.perf_counter() + seconds
     while waiting:
         for number, _ in poll.poll():
@@ -92,11 +105,8 @@ def drive(
             now = time.perf_counter()
             latencies.append(now - connection.begun)
             on_answer(connection.answer)
-            request = next(upcoming, None) if now < end else None
-            if request is None:
+            if now >= end or not connection.send_next():
                 waiting -= 1
-            else:
-                connection.send(request)
     for connection in open_connections.values():
         connection.socket.close()
     return latencies
@@ -104,18 +114,20 @@ def drive(
 
 def main() -> None:
     traffic = msgspec.json.decode(sys.stdin.readline(), type=Traffic)
-    prepared = requests(traffic)
+    shares = [requests(traffic, share) for share in range(traffic.shares)]
     if traffic.kind == "unchanged":
-        prepared = _knowing_their_version(traffic, prepared)
+        shares = [_knowing_their_version(traffic, shares[0])]
     answers: list[bytes] = []
     print("ready", flush=True)
     sys.stdin.readline()
     begun = time.perf_counter()
-    latencies = drive(traffic.port, prepared, traffic.connections, traffic.seconds, answers.append)
+    upcoming = [iter(share) for share in shares]
+    latencies = drive(traffic.ports, upcoming, traffic.connections, traffic.seconds, answers.append)
     taken = time.perf_counter() - begun
     latencies.sort()
     result = Result(
         done=len(latencies),
+        shares=[len(share) - length_hint(rest) for share, rest in zip(shares, upcoming, strict=True)],
         seconds=taken,
         p50=latencies[len(latencies) // 2] * 1000,
         p99=latencies[int(len(latencies) * 0.99)] * 1000,
@@ -134,7 +146,7 @@ def _knowing_their_version(traffic: Traffic, prepared: list[bytes]) -> list[byte
         at = answer.index(b"etag: ") + 6
         etags.append(answer[at : answer.index(b"\r", at)])
 
-    drive(traffic.port, first, 1, 60, note)
+    drive(traffic.ports, [iter(first)], 1, 60, note)
     knowing = [conditional(request, etag) for request, etag in zip(first, etags, strict=True)]
     return [knowing[position % len(knowing)] for position in range(len(prepared))]
 

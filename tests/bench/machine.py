@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import re
 import sqlite3
+from collections.abc import Generator
 from pathlib import Path
 from typing import Final
 
@@ -47,6 +49,27 @@ def memory(pids: list[int]) -> int:
             continue
         total += int(found[1]) * 1024 if found else 0
     return total
+
+
+@contextlib.contextmanager
+def held(pids: list[int], share: float) -> Generator[None]:
+    """Hold processes to a share of one core, by a cgroup of either version; raise OSError where that can't be done."""
+    old, new = Path("/sys/fs/cgroup/cpu"), Path("/sys/fs/cgroup")
+    group = (old if old.is_dir() else new) / f"bench-{pids[0]}"
+    home = group.parent / "cgroup.procs"
+    group.mkdir()
+    try:
+        if old.is_dir():
+            (group / "cpu.cfs_quota_us").write_text(str(int(share * 100_000)))
+        else:
+            (group / "cpu.max").write_text(f"{int(share * 100_000)} 100000")
+        for pid in pids:
+            (group / "cgroup.procs").write_text(str(pid))
+        yield
+    finally:
+        for pid in (group / "cgroup.procs").read_text().split():
+            home.write_text(pid)
+        group.rmdir()
 
 
 def description() -> str:

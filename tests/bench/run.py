@@ -28,23 +28,31 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     million: int
     history: int
     cache: Path
-    rivals: Path | None = None
+    python: Path | None = None
+    node: Path | None = None
     connections: int = 32
     streams: tuple[int, ...] = (1_000, 10_000)
     subscriptions: int = 2000
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One line: which subject is sent what.  Rates are divided by those of the row `of`, in the same round."""
+    """One line: which subject is sent what.  Rates are divided by those of the row `of`, in the same round.
+
+    `rival`: what it needs, `python` or `node`.  `connections`: to each node; the run's own number where it is 0.
+    """
 
     label: str
     subject: str = ""
     kind: str = "webhook"
     path: str = "/webhooks/stripe"
     of: str = "bare-post"
-    rival: bool = False
+    rival: str = ""
+    connections: int = 0
+    apart: bool = False
+    owners: int = 0
     subscriptions: int | None = None
     stored: bool = False
+    first: int = 0
 
 
 DJ_STRIPE: Final = "/webhooks/0c1b6d5e-6d5d-4b52-9d4c-2d1c8f3a9b10"
@@ -55,9 +63,17 @@ ROWS: Final[dict[str, Row]] = {
     "million": Row(label="the same at {million} stored subscriptions", subject="million", stored=True),
     "postgres": Row(label="**Interlock, PostgreSQL**", subject="postgres"),
     "postgres-2": Row(label="the same, two workers", subject="postgres-2"),
-    "lean": Row(label="handwritten FastAPI + sqlite3, lean", subject="lean", rival=True),
-    "handwritten": Row(label="handwritten FastAPI + construct_event + sqlite3", subject="handwritten", rival=True),
-    "dj-stripe": Row(label="dj-stripe", subject="dj-stripe", path=DJ_STRIPE, rival=True, subscriptions=20),
+    "sync-engine": Row(label="stripe-sync-engine, PostgreSQL", subject="sync-engine", rival="node"),
+    "sqlite-lone": Row(label="**SQLite**, one connection", subject="sqlite", connections=1, first=100_000),
+    "postgres-lone": Row(label="**PostgreSQL**, one connection", subject="postgres", connections=1, first=100_000),
+    "node": Row(label="one node held to 30 % of a core, PostgreSQL", subject="node"),
+    "nodes": Row(label="two such nodes, customers apart", subject="nodes", apart=True, of="node"),
+    "nodes-shared": Row(
+        label="two such nodes, 200 customers at both", subject="nodes", owners=200, of="node", first=100_000
+    ),
+    "lean": Row(label="handwritten FastAPI + sqlite3, lean", subject="lean", rival="python"),
+    "handwritten": Row(label="handwritten FastAPI + construct_event + sqlite3", subject="handwritten", rival="python"),
+    "dj-stripe": Row(label="dj-stripe", subject="dj-stripe", path=DJ_STRIPE, rival="python", subscriptions=20),
     "bare-get": Row(label="bare Litestar GET", subject="bare", kind="read", path="/bare", of="bare-get"),
     "read": Row(
         label="**GET /subscription** with a JWT", subject="sqlite", kind="read", path="/subscription", of="bare-get"
@@ -83,12 +99,17 @@ def _launch(name: str, options: Options, folder: Path) -> AbstractContextManager
             return subjects.interlock(folder, f"sqlite:///{database}")
         case "postgres" | "postgres-2":
             return subjects.on_postgres(folder, 2 if name == "postgres-2" else 1)
+        case "node" | "nodes":
+            return subjects.on_postgres(folder, nodes=2 if name == "nodes" else 1, share=0.3)
+        case "sync-engine":
+            assert options.node is not None
+            return subjects.sync_engine(folder, options.node)
         case "dj-stripe":
-            assert options.rivals is not None
-            return subjects.dj_stripe(folder, options.rivals)
+            assert options.python is not None
+            return subjects.dj_stripe(folder, options.python)
         case _:
-            assert options.rivals is not None
-            return subjects.handwritten(folder, options.rivals, name)
+            assert options.python is not None
+            return subjects.handwritten(folder, options.python, name)
 
 
 class _Lane:
@@ -101,7 +122,19 @@ class _Lane:
         self._options = options
         self._rate = 2000.0
         self._subscriptions = row.subscriptions or options.subscriptions
-        self._next = self._subscriptions if row.stored else 0
+        ports = (subject.port, *subject.others)
+        self._sent = Traffic(
+            kind=row.kind,
+            path=row.path,
+            ports=ports,
+            apart=row.apart,
+            owners=row.owners,
+            first=row.first,
+            subscriptions=self._subscriptions,
+            stored=options.million if row.stored else 0,
+            connections=(row.connections or options.connections) * len(ports),
+        )
+        self._next = [self._subscriptions if row.stored else 0] * self._sent.shares
 
     def warm(self) -> None:
         """Let every subscription begin, and every token be seen once; what is measured after it is what goes on."""
@@ -113,20 +146,9 @@ class _Lane:
         self.slices.append(self._take(max(64, int(self._rate * seconds * 1.5)), seconds))
 
     def _take(self, count: int, seconds: float) -> Slice:
-        row, options = self.row, self._options
-        sent = Traffic(
-            kind=row.kind,
-            path=row.path,
-            port=self._subject.port,
-            start=self._next,
-            count=count,
-            subscriptions=self._subscriptions,
-            stored=options.million if row.stored else 0,
-            connections=options.connections,
-            seconds=seconds,
-        )
+        sent = msgspec.structs.replace(self._sent, starts=tuple(self._next), count=count, seconds=seconds)
         taken = subjects.drive(self._subject, sent)
-        self._next += taken.result.done
+        self._next = [before + done for before, done in zip(self._next, taken.result.shares, strict=True)]
         self._rate = taken.rate
         return taken
 

@@ -92,8 +92,8 @@ class Listeners:
 
 
 def _post(connection: socket.socket, port: int, number: int, step: int) -> None:
-    sent = Traffic(kind="webhook", path="/webhooks/stripe", port=port, subscriptions=_USERS)
-    sent = msgspec.structs.replace(sent, start=step * _USERS + number, count=1)
+    sent = Traffic(kind="webhook", path="/webhooks/stripe", ports=(port,), subscriptions=_USERS)
+    sent = msgspec.structs.replace(sent, starts=(step * _USERS + number,), count=1)
     connection.sendall(traffic.requests(sent)[0])
 
 

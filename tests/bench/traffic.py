@@ -21,22 +21,38 @@ MONTH: Final = 2_592_000
 class Traffic(msgspec.Struct, frozen=True, kw_only=True):
     """What one slice sends.  `stored`: how many subscriptions there are, of which `subscriptions` are spoken of.
 
-    `kind`: `webhook`, `read`, `unchanged` (a read that is answered 304).
+    `kind`: `webhook`, `read`, `unchanged` (a read that is answered 304).  `ports`: one for each node; `apart`: all of
+    one subscription goes to one node, else to any.  `owners`: how many customers and users share the subscriptions;
+    none: each subscription has its own.  `first`: the number of the first subscription, so that rows on one database
+    do not meet.
     """
 
     kind: str
     path: str
-    port: int
-    start: int = 0
+    ports: tuple[int, ...]
+    apart: bool = False
+    owners: int = 0
+    first: int = 0
+    starts: tuple[int, ...] = (0,)
     count: int = 1000
     subscriptions: int = 2000
     stored: int = 0
     connections: int = 32
     seconds: float = 3.0
 
-    def number_of(self, position: int) -> int:
-        """The subscription at a position: those spoken of lie evenly among those that are stored."""
-        return position % self.subscriptions * max(1, self.stored // self.subscriptions)
+    @property
+    def shares(self) -> int:
+        """How many sequences of requests there are: one for each node, or one that all nodes take from."""
+        return len(self.ports) if self.apart else 1
+
+    def place(self, position: int, share: int = 0) -> tuple[int, int]:
+        """The subscription at a position of a share, and its step.
+
+        Those that are spoken of lie evenly among those that are stored.
+        """
+        of_share = self.subscriptions // self.shares
+        number = position % of_share * self.shares + share
+        return self.first + number * max(1, self.stored // self.subscriptions), position // of_share
 
 
 def name(prefix: str, *of: int) -> str:
@@ -217,17 +233,18 @@ def _template(step: int) -> bytes:
     return json.dumps(whole, indent=2).encode()
 
 
-def event(number: int, step: int) -> bytes:
+def event(number: int, step: int, owner: int | None = None) -> bytes:
     """The body of one event, indented as Stripe sends it: step 0 creates, each further one changes."""
-    return filled(_template(step), number, step)
+    return filled(_template(step), number, step, owner)
 
 
-def filled(template: bytes, number: int, step: int) -> bytes:
-    """A template with the ids of one subscription at one step."""
+def filled(template: bytes, number: int, step: int, owner: int | None = None) -> bytes:
+    """A template with the ids of one subscription at one step; its customer and user are those of `owner`."""
+    owner = number if owner is None else owner
     ids = {
         "sub": subscription(number),
-        "cus": customer(number),
-        "user": user(number),
+        "cus": customer(owner),
+        "user": user(owner),
         "pm": name("pm", number),
         "si": name("si", number),
         "in": name("in", number, _renewals(step)),
@@ -244,19 +261,21 @@ def signature(body: bytes) -> str:
     return f"t={now},v1={digest}"
 
 
-def requests(traffic: Traffic) -> list[bytes]:
-    """Every request of a slice, ready for the socket."""
-    positions = range(traffic.start, traffic.start + traffic.count)
+def requests(traffic: Traffic, share: int = 0) -> list[bytes]:
+    """Every request of a share of a slice, ready for the socket."""
+    start = traffic.starts[share]
+    positions = range(start, start + traffic.count // traffic.shares)
     if traffic.kind == "webhook":
-        return [_webhook(traffic, position) for position in positions]
-    reads = [_read(traffic, traffic.number_of(position)) for position in range(traffic.subscriptions)]
+        return [_webhook(traffic, *traffic.place(position, share)) for position in positions]
+    reads = [_read(traffic, traffic.place(position)[0]) for position in range(traffic.subscriptions)]
     return [reads[position % traffic.subscriptions] for position in positions]
 
 
-def _webhook(traffic: Traffic, position: int) -> bytes:
-    body = event(traffic.number_of(position), position // traffic.subscriptions)
+def _webhook(traffic: Traffic, number: int, step: int) -> bytes:
+    owner = traffic.first + number % traffic.owners if traffic.owners else None
+    body = event(number, step, owner)
     head = (
-        f"POST {traffic.path} HTTP/1.1\r\nHost: 127.0.0.1:{traffic.port}\r\nContent-Type: application/json; "
+        f"POST {traffic.path} HTTP/1.1\r\nHost: 127.0.0.1:{traffic.ports[0]}\r\nContent-Type: application/json; "
         f"charset=utf-8\r\nUser-Agent: Stripe/1.0 (+https://stripe.com/docs/webhooks)\r\nAccept: */*; q=0.5, "
         f"application/xml\r\nContent-Length: {len(body)}\r\nStripe-Signature: {signature(body)}\r\n\r\n"
     )
@@ -265,7 +284,7 @@ def _webhook(traffic: Traffic, position: int) -> bytes:
 
 def _read(traffic: Traffic, number: int) -> bytes:
     return (
-        f"GET {traffic.path} HTTP/1.1\r\nHost: 127.0.0.1:{traffic.port}\r\nAccept: application/json\r\n"
+        f"GET {traffic.path} HTTP/1.1\r\nHost: 127.0.0.1:{traffic.ports[0]}\r\nAccept: application/json\r\n"
         f"Authorization: Bearer {token(user(number))}\r\n\r\n"
     ).encode()
 
