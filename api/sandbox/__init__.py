@@ -17,14 +17,16 @@ How it is built
     `stripe` package. To know it, read world.py, core/ledger.py, objects/lifecycle.py, objects/collection.py.
 
 A new resource is one file and a row
-    objects/things.py has handlers `create_thing(w, p)`, `get_thing(w, p, id_)` …, and at its end
-        ROUTES = (Route("POST", "things", "thing_create", create_thing),
-                  Route("GET", "things/*", "thing_retrieve", getter("thing")), …)
+    objects/things.py has `create_thing(w, p)`, other handlers as `close_thing(w, p, id_)`, and at its end
+        THINGS = Resource("thing", "things", create_thing, settable=("name",), filters=("status",), …)
+        ROUTES = THINGS.routes(("POST", "things/*/close", "thing_close", close_thing))
         RULES = {"thing": (Rule("thing expires", one("open"), when, act),)}     # if time does anything to it
-    and `routes.MODULES` names the file. world.py's docstring says what a handler may use. If it can be
-    expanded, `shapes.NAMES` says which field holds its id. Parameters that are still refused as unknown to the
-    sandbox stand in `params.NOT_HERE`: take out what you add. tests/sandbox checks each answer and event
-    against Stripe's schemas and the SDK's annotations, and fuzzes every route that is in the table.
+    and `routes.MODULES` names the file. `Resource` gets, lists, updates and deletes; see core/resource.py.
+    world.py's docstring says what a handler may use. `w.new` has every field of the SDK's class, null where
+    it is optional: what is left out instead stands in core/blanks.py. If it can be expanded, `shapes.NAMES`
+    says which field holds its id. Parameters that are refused as unknown to the sandbox stand in
+    `params.NOT_HERE`: take out what you add. tests/sandbox checks each answer and event against Stripe's
+    schemas and the SDK's annotations, calls each route through the SDK (test_live.py), and fuzzes them all.
 
 What is there
     - Objects in the shape of 2026-10-28.endive; a webhook endpoint, or a request's `Stripe-Version`, of

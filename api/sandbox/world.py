@@ -10,8 +10,9 @@ the carrier that makes them reports how each went.
 
 What a file of objects/ uses (`w` is the world, seen as its base class `Ledger`):
     w.now                    the time of the object at hand: its test clock's, else the world's (`w.time`)
-    w.new_id("sub_")         the next id
-    w.put(obj)               keep a new object; its "object" and "id" name it
+    w.new(kind, "sub_", p, names, **fields)      a new object: all that Stripe shows of its kind is in it, empty,
+                             then metadata and `names` from the parameters `p`, then `fields`; not kept yet
+    w.put(obj)               keep it; w.new_id("sub_"): the next id
     w.get(kind, id)          the object, or 404; w.of(kind, id, param): the object that a parameter names, or 400
     w.find(kind, id)         the object, or None; w.all(kind): the living ones, oldest first
     w.touch(obj)             before each change of an object: gives it back; makes undo and previous_attributes

@@ -79,6 +79,7 @@ def test_sdk_drives_every_resource(live: Live) -> None:
     made = v1.payment_methods.create({"type": "card", "card": {"token": "tok_visa"}})
     setup = v1.setup_intents.create({"customer": customer.id, "payment_method": made.id})
     v1.setup_intents.retrieve(setup.id)
+    v1.setup_intents.list({"customer": customer.id})
     assert v1.setup_intents.confirm(setup.id).status == "succeeded"
     v1.payment_methods.detach(made.id)
     v1.setup_intents.cancel(v1.setup_intents.create({}).id)

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+from interlock.api.sandbox.core.blanks import blank
 from interlock.api.sandbox.core.errors import NOTHING, Obj, StripeError, invalid, no_such
+from interlock.api.sandbox.core.forms import assign, merge_metadata
 from interlock.api.sandbox.core.shapes import API_VERSION, difference, is_legacy, rendered
 
 Key = tuple[str, str]  # (object name, id)
@@ -72,6 +74,17 @@ class Ledger:
         return prefix + "".join(letters)
 
     # -- objects -----------------------------------------------------------------------------------
+
+    def new(self, kind: str, prefix: str, p: Obj = NOTHING, names: Iterable[str] = (), **fields: Any) -> Obj:
+        """A new object, every field of Stripe's in it, not kept yet.
+
+        From the parameters `p` it takes metadata and those that `names` lists; `fields` have the last word.
+        """
+        obj = blank(kind)
+        assign(obj, p, *names)
+        merge_metadata(obj, p)
+        made: Obj = {"id": self.new_id(prefix)} | ({"created": self.now} if "created" in obj else {})
+        return obj | made | fields
 
     def put(self, obj: Obj) -> Obj:
         """Keep a new object."""

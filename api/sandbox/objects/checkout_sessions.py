@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from interlock.api.sandbox.core.errors import EMPTY, NOTHING, Obj, invalid, missing
-from interlock.api.sandbox.core.forms import metadata, require
-from interlock.api.sandbox.core.ledger import Ledger, in_range, paged, same
+from interlock.api.sandbox.core.forms import require
+from interlock.api.sandbox.core.ledger import Ledger, paged
 from interlock.api.sandbox.core.periods import DAY, HOUR
+from interlock.api.sandbox.core.resource import Resource
 from interlock.api.sandbox.core.rules import Rule, one
 from interlock.api.sandbox.objects.discounts import Use, chosen
 from interlock.api.sandbox.objects.products import same_currency
@@ -58,11 +59,10 @@ def _line_items(w: Ledger, p: Obj) -> list[Obj]:
             raise invalid("This value must be greater than or equal to 1.", f"{param}[quantity]")
         amount = int(price["unit_amount"] or 0) * quantity
         product = w.find("product", price["product"]) or NOTHING
-        items.append({
-            "id": w.new_id("li_"), "object": "item", "adjustable_quantity": None, "amount_discount": 0,
-            "amount_subtotal": amount, "amount_tax": 0, "amount_total": amount, "currency": price["currency"],
-            "description": product.get("name"), "metadata": {}, "price": dict(price), "quantity": quantity,
-        })  # fmt: skip
+        items.append(w.new(
+            "item", "li_", amount_discount=0, amount_subtotal=amount, amount_tax=0, amount_total=amount,
+            currency=price["currency"], description=product.get("name"), price=dict(price), quantity=quantity,
+        ))  # fmt: skip
     recurring = [item["price"] for item in items if item["price"]["type"] == "recurring"]
     if not recurring:
         raise invalid("You must provide at least one recurring price in `subscription` mode when using prices.",
@@ -79,52 +79,40 @@ def _expiry(w: Ledger, p: Obj) -> int:
     return at
 
 
+_TAKEN = ("allow_promotion_codes", "billing_address_collection", "cancel_url", "client_reference_id", "customer_email",
+          "locale", "mode", "success_url")  # fmt: skip
+
+
 def _new_session(w: Ledger, p: Obj, customer: Obj | None, items: list[Obj]) -> Obj:
-    id_ = w.new_id("cs_test_")
     trial = _trial(w, p)
     subtotal = 0 if trial else sum(int(i["amount_subtotal"]) for i in items)
     off = discount_off(w, p, subtotal)
     ui_mode = p.get("ui_mode") or "hosted_page"
     email = (customer or NOTHING).get("email") or p.get("customer_email")
-    return {
-        "id": id_, "object": "checkout.session", "adaptive_pricing": {"enabled": False},
-        "after_expiration": None, "allow_promotion_codes": p.get("allow_promotion_codes"),
-        "allowed_payment_method_types": None,
-        "amount_subtotal": subtotal, "amount_total": subtotal - off,
-        "automatic_tax": {"enabled": bool((p.get("automatic_tax") or NOTHING).get("enabled")), "liability": None,
-                          "provider": None, "status": None},
-        "billing_address_collection": p.get("billing_address_collection"), "cancel_url": p.get("cancel_url"),
-        "client_reference_id": p.get("client_reference_id"),
-        "client_secret": f"{id_}_secret_{w.new_id('')}" if ui_mode != "hosted_page" else None,
-        "collected_information": None, "consent": None, "consent_collection": None, "created": w.now,
-        "currency": items[0]["currency"] if items else p.get("currency"), "currency_conversion": None,
-        "custom_fields": [],
-        "custom_text": {"after_submit": None, "shipping_address": None, "submit": None,
-                        "terms_of_service_acceptance": None},
-        "customer": customer["id"] if customer else None, "customer_account": None,
-        "customer_creation": None if customer else "always",
-        "customer_details": details_of(email, (customer or NOTHING).get("name")) if email else None,
-        "customer_email": p.get("customer_email"),
-        "discounts": [{"coupon": d.get("coupon"), "promotion_code": d.get("promotion_code")}
-                      for d in p.get("discounts") or EMPTY],
-        "expires_at": _expiry(w, p), "integration_identifier": None, "invoice": None,
-        "invoice_creation": None, "livemode": False, "locale": p.get("locale"), "managed_payments": None,
-        "metadata": metadata(p), "mode": p["mode"], "optional_items": [], "origin_context": None,
-        "payment_intent": None, "payment_link": None,
-        "payment_method_collection": p.get("payment_method_collection", "always"),
-        "payment_method_configuration_details": None,
-        "payment_method_options": {"card": {"request_three_d_secure": "automatic"}},
-        "payment_method_types": ["card"],
-        "payment_status": "no_payment_required" if p["mode"] == "setup" else "unpaid",
-        "permissions": None, "phone_number_collection": {"enabled": False}, "recovered_from": None,
-        "redirect_on_completion": "always",
-        "return_url": p.get("return_url", ""), "saved_payment_method_options": None, "setup_intent": None,
-        "shipping_address_collection": None, "shipping_cost": None, "shipping_options": [],
-        "status": "open", "submit_type": None, "subscription": None, "success_url": p.get("success_url"),
-        "total_details": {"amount_discount": off, "amount_shipping": 0, "amount_tax": 0},
-        "ui_mode": ui_mode, "url": f"{w.public_url}/c/{id_}" if ui_mode == "hosted_page" else None,
-        "wallet_options": None,
-    }  # fmt: skip
+    session = w.new(
+        "checkout.session", "cs_test_", p, _TAKEN, adaptive_pricing={"enabled": False}, amount_subtotal=subtotal,
+        amount_total=subtotal - off,
+        automatic_tax={"enabled": bool((p.get("automatic_tax") or NOTHING).get("enabled")), "liability": None,
+                       "provider": None, "status": None},
+        currency=items[0]["currency"] if items else p.get("currency"), custom_fields=[],
+        custom_text=dict.fromkeys(("after_submit", "shipping_address", "submit", "terms_of_service_acceptance")),
+        customer=customer["id"] if customer else None, customer_creation=None if customer else "always",
+        customer_details=details_of(email, (customer or NOTHING).get("name")) if email else None,
+        discounts=[{"coupon": d.get("coupon"), "promotion_code": d.get("promotion_code")}
+                   for d in p.get("discounts") or EMPTY],
+        expires_at=_expiry(w, p), optional_items=[],
+        payment_method_collection=p.get("payment_method_collection", "always"),
+        payment_method_options={"card": {"request_three_d_secure": "automatic"}}, payment_method_types=["card"],
+        payment_status="no_payment_required" if p["mode"] == "setup" else "unpaid",
+        phone_number_collection={"enabled": False}, redirect_on_completion="always", return_url=p.get("return_url", ""),
+        shipping_options=[], status="open",
+        total_details={"amount_discount": off, "amount_shipping": 0, "amount_tax": 0}, ui_mode=ui_mode,
+    )  # fmt: skip
+    if ui_mode == "hosted_page":
+        session["url"] = f"{w.public_url}/c/{session['id']}"
+    else:
+        session["client_secret"] = f"{session['id']}_secret_{w.new_id('')}"
+    return session
 
 
 def details_of(email: str | None, name: str | None) -> Obj:
@@ -162,18 +150,6 @@ def _use(w: Ledger, p: Obj) -> Use:
     return Use(p.get("customer"), amount, items[0][0]["currency"] if items else p.get("currency"))
 
 
-def get_session(w: Ledger, _p: Obj, id_: str) -> Obj:
-    """GET /v1/checkout/sessions/:id"""
-    return w.get("checkout.session", id_)
-
-
-def list_sessions(w: Ledger, p: Obj) -> Obj:
-    """GET /v1/checkout/sessions"""
-    return w.page("checkout.session", p, "/v1/checkout/sessions", lambda o: (
-        same(o, p, "customer", "subscription", "status") and in_range(o["created"], p.get("created"))
-    ))  # fmt: skip
-
-
 def line_items(w: Ledger, p: Obj, id_: str) -> Obj:
     """GET /v1/checkout/sessions/:id/line_items"""
     w.get("checkout.session", id_)
@@ -204,3 +180,10 @@ def _expires_at(_w: Ledger, session: Obj) -> int:
 RULES: dict[str, tuple[Rule, ...]] = {
     "checkout.session": (Rule("session expires", one("open"), _expires_at, expire_session),),
 }
+SESSIONS = Resource(
+    "checkout.session", "checkout/sessions", create_session, filters=("customer", "subscription", "status")
+)
+ROUTES = SESSIONS.routes(
+    ("GET", "checkout/sessions/*/line_items", "checkout.session_line_item_list", line_items),
+    ("POST", "checkout/sessions/*/expire", "checkout.session_expire", expire),
+)

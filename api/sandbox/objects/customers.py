@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from interlock.api.sandbox.core.cards import DECLINES, of_token
 from interlock.api.sandbox.core.errors import NOTHING, Obj, invalid, no_such
-from interlock.api.sandbox.core.forms import assign, merge_metadata, metadata, require
-from interlock.api.sandbox.core.ledger import Ledger, in_range, same
+from interlock.api.sandbox.core.forms import assign, merge_metadata, require
+from interlock.api.sandbox.core.ledger import Ledger
 from interlock.api.sandbox.core.params import check, whole
+from interlock.api.sandbox.core.resource import Resource
 from interlock.api.sandbox.objects import collection, payments
 from interlock.api.sandbox.objects.discounts import Use, redeem
 
@@ -27,16 +28,11 @@ def create_customer(w: Ledger, p: Obj) -> Obj:
     if clock := p.get("test_clock"):
         w.of("test_helpers.test_clock", clock, "test_clock")
         w.clock = clock
-    customer: Obj = {
-        "id": w.new_id("cus_"), "object": "customer", "address": None, "balance": 0, "created": w.now,
-        "currency": None, "customer_account": None, "default_source": None, "delinquent": False,
-        "description": None, "discount": None, "email": None, "invoice_prefix": w.new_id("")[:8].upper(),
-        "invoice_settings": {"custom_fields": None, "default_payment_method": None, "footer": None,
-                             "rendering_options": None},
-        "livemode": False, "metadata": metadata(p), "name": None, "next_invoice_sequence": 1,
-        "phone": None, "preferred_locales": [], "shipping": None, "tax_exempt": "none",
-        "test_clock": clock,
-    }  # fmt: skip
+    customer = w.new(
+        "customer", "cus_", p, balance=0, invoice_prefix=w.new_id("")[:8].upper(),
+        invoice_settings=dict.fromkeys(("custom_fields", "default_payment_method", "footer", "rendering_options")),
+        next_invoice_sequence=1, preferred_locales=[], tax_exempt="none", test_clock=clock, delinquent=False,
+    )  # fmt: skip
     _assign(customer, p)
     w.put(customer)
     w.emit("customer.created", customer)
@@ -91,11 +87,10 @@ def add_source(w: Ledger, customer: Obj, token: str) -> Obj:
         raise no_such("token", token, "source", 400)
     if card.setup in DECLINES:
         raise payments.refusal(card.setup)
-    source: Obj = {
-        "id": w.new_id("card_"), "object": "card", "brand": card.brand.title(), "country": card.country,
-        "customer": customer["id"], "exp_month": 12, "exp_year": 2034, "funding": card.funding,
-        "last4": card.number[-4:], "metadata": {}, "name": None,
-    }  # fmt: skip
+    source = w.new(
+        "card", "card_", brand=card.brand.title(), country=card.country, customer=customer["id"], exp_month=12,
+        exp_year=2034, funding=card.funding, last4=card.number[-4:],
+    )  # fmt: skip
     w.note(source["id"])["number"] = card.number
     w.put(source)
     w.emit("customer.source.created", source)
@@ -127,46 +122,33 @@ def update_source(w: Ledger, p: Obj, _customer: str, id_: str) -> Obj:
     return source
 
 
-def get_customer(w: Ledger, _p: Obj, id_: str) -> Obj:
-    """GET /v1/customers/:id; a deleted one is a stub."""
-    return w.get("customer", id_)
-
-
-def update_customer(w: Ledger, p: Obj, id_: str) -> Obj:
-    """POST /v1/customers/:id"""
-    customer = w.touch(_living(w, id_))
+def _change(w: Ledger, customer: Obj, p: Obj) -> None:
+    if customer.get("deleted"):
+        raise no_such("customer", customer["id"])
     _assign(customer, p)
-    merge_metadata(customer, p)
     _methods(w, customer, p)
     _discount(w, customer, p)
-    w.emit("customer.updated", customer)
-    return customer
 
 
-def _living(w: Ledger, id_: str) -> Obj:
-    customer = w.get("customer", id_)
+def _end_all(w: Ledger, customer: Obj) -> None:
+    """Cancel the subscriptions at once, and stop the invoices."""
     if customer.get("deleted"):
-        raise no_such("customer", id_)
-    return customer
-
-
-def delete_customer(w: Ledger, _p: Obj, id_: str) -> Obj:
-    """DELETE /v1/customers/:id; cancels the subscriptions at once."""
-    customer = _living(w, id_)
+        raise no_such("customer", customer["id"])
     for sub in w.all("subscription"):
-        if sub["customer"] == id_ and sub["status"] not in ("canceled", "incomplete_expired"):
+        if sub["customer"] == customer["id"] and sub["status"] not in ("canceled", "incomplete_expired"):
             collection.end(w, sub, reason="cancellation_requested")
     for invoice in w.all("invoice"):
-        if invoice["customer"] == id_ and invoice["status"] in ("draft", "open"):
+        if invoice["customer"] == customer["id"] and invoice["status"] in ("draft", "open"):
             w.touch(invoice)
             invoice |= {"auto_advance": False, "next_payment_attempt": None, "automatically_finalizes_at": None}
-    w.emit("customer.deleted", customer)
-    return w.replace(customer, {"id": id_, "object": "customer", "deleted": True})
 
 
-def list_customers(w: Ledger, p: Obj) -> Obj:
-    """GET /v1/customers; those on a test clock only when it is named."""
-    return w.page("customer", p, "/v1/customers", lambda o: (
-        o["test_clock"] == p.get("test_clock") and same(o, p, "email")
-        and in_range(o["created"], p.get("created"))
-    ))  # fmt: skip
+CUSTOMERS = Resource(
+    "customer", "customers", create_customer, (), _change, filters=("email",),
+    where=lambda _w, o, p: o["test_clock"] == p.get("test_clock"),  # those on a test clock only when it is named
+    delete=_end_all, events="customer",
+)  # fmt: skip
+ROUTES = CUSTOMERS.routes(
+    ("POST", "customers/*/sources", None, create_source),
+    ("POST", "customers/*/sources/*", None, update_source),
+)

@@ -6,10 +6,13 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from interlock.api.sandbox.core.errors import EMPTY, NOTHING, Obj, invalid, missing
-from interlock.api.sandbox.core.forms import assign, merge_metadata, metadata, require
-from interlock.api.sandbox.core.ledger import Ledger, in_range, same
+from interlock.api.sandbox.core.forms import require
+from interlock.api.sandbox.core.ledger import Ledger
 from interlock.api.sandbox.core.periods import in_future
+from interlock.api.sandbox.core.resource import Resource
 from interlock.api.sandbox.core.rules import Rule, one
+
+COUPON_FIELDS = ("amount_off", "currency", "duration_in_months", "max_redemptions", "name", "percent_off", "redeem_by")
 
 
 def create_coupon(w: Ledger, p: Obj) -> Obj:
@@ -20,40 +23,11 @@ def create_coupon(w: Ledger, p: Obj) -> Obj:
         require(p, "currency")
     if "redeem_by" in p:
         in_future(p["redeem_by"], w.now, "redeem_by")
-    coupon: Obj = {
-        "id": p.get("id") or w.new_id("")[:8], "object": "coupon", "amount_off": p.get("amount_off"),
-        "created": w.now, "currency": p.get("currency"), "duration": p.get("duration", "once"),
-        "duration_in_months": p.get("duration_in_months"), "livemode": False,
-        "max_redemptions": p.get("max_redemptions"), "metadata": metadata(p), "name": p.get("name"),
-        "percent_off": p.get("percent_off"), "redeem_by": p.get("redeem_by"), "times_redeemed": 0,
-        "valid": True,
-    }  # fmt: skip
+    coupon = w.new("coupon", "", p, COUPON_FIELDS, duration=p.get("duration", "once"), times_redeemed=0, valid=True)
+    coupon["id"] = p.get("id") or coupon["id"][:8]
     w.put(coupon)
     w.emit("coupon.created", coupon)
     return coupon
-
-
-def update_coupon(w: Ledger, p: Obj, id_: str) -> Obj:
-    """POST /v1/coupons/:id"""
-    coupon = w.touch(w.get("coupon", id_))
-    assign(coupon, p, "name")
-    merge_metadata(coupon, p)
-    w.emit("coupon.updated", coupon)
-    return coupon
-
-
-def delete_coupon(w: Ledger, _p: Obj, id_: str) -> Obj:
-    """DELETE /v1/coupons/:id"""
-    coupon = w.get("coupon", id_)
-    w.emit("coupon.deleted", coupon)
-    w.replace(coupon, {"id": id_, "object": "coupon", "deleted": True})
-    lapse(w, coupon)
-    return coupon
-
-
-def list_coupons(w: Ledger, p: Obj) -> Obj:
-    """GET /v1/coupons"""
-    return w.page("coupon", p, "/v1/coupons", lambda o: in_range(o["created"], p.get("created")))
 
 
 def create_promotion_code(w: Ledger, p: Obj) -> Obj:
@@ -68,43 +42,28 @@ def create_promotion_code(w: Ledger, p: Obj) -> Obj:
     code = p.get("code") or w.new_id("")[:8].upper()
     if any(o["code"].lower() == code.lower() and o["active"] for o in w.all("promotion_code")):
         raise invalid(f"An active promotion code with `code: {code}` already exists.", "code")
-    restrictions: Obj = {"first_time_transaction": False, "minimum_amount": None,
-                         "minimum_amount_currency": None}  # fmt: skip
-    promotion: Obj = {
-        "id": w.new_id("promo_"), "object": "promotion_code", "active": p.get("active", True), "code": code,
-        "created": w.now, "customer": p.get("customer"), "customer_account": None,
-        "expires_at": p.get("expires_at"), "livemode": False,
-        "max_redemptions": p.get("max_redemptions"), "metadata": metadata(p),
-        "promotion": {"type": "coupon", "coupon": coupon},
-        "restrictions": restrictions | (p.get("restrictions") or NOTHING), "times_redeemed": 0,
-    }  # fmt: skip
+    restrictions: Obj = {"first_time_transaction": False, "minimum_amount": None, "minimum_amount_currency": None}
+    promotion = w.new(
+        "promotion_code", "promo_", p, ("customer", "expires_at", "max_redemptions"), active=p.get("active", True),
+        code=code, promotion={"type": "coupon", "coupon": coupon}, times_redeemed=0,
+        restrictions=restrictions | (p.get("restrictions") or NOTHING),
+    )  # fmt: skip
     w.put(promotion)
     w.emit("promotion_code.created", promotion)
     return promotion
 
 
-def update_promotion_code(w: Ledger, p: Obj, id_: str) -> Obj:
-    """POST /v1/promotion_codes/:id"""
-    promotion = w.touch(w.get("promotion_code", id_))
+def _changed_code(w: Ledger, promotion: Obj, p: Obj) -> None:
     coupon = w.find("coupon", promotion["promotion"]["coupon"]) or NOTHING
-    if p.get("active") and (not coupon.get("valid") or any(
-            holds(w, promotion, Use(promotion["customer"])) for holds in (_late, _full))):  # fmt: skip
+    over = any(holds(w, promotion, Use(promotion["customer"])) for holds in (_late, _full))
+    if p.get("active") and (over or not coupon.get("valid")):
         raise invalid("This promotion code cannot be activated because it, or its coupon, can no longer be redeemed.",
                       "active")  # fmt: skip
-    assign(promotion, p, "active")
-    merge_metadata(promotion, p)
-    w.emit("promotion_code.updated", promotion)
-    return promotion
 
 
-def list_promotion_codes(w: Ledger, p: Obj) -> Obj:
-    """GET /v1/promotion_codes"""
-    return w.page("promotion_code", p, "/v1/promotion_codes", lambda o: (
-        ("code" not in p or o["code"].lower() == p["code"].lower())
-        and same(o, p, "active", "customer")
-        and ("coupon" not in p or o["promotion"]["coupon"] == p["coupon"])
-        and in_range(o["created"], p.get("created"))
-    ))  # fmt: skip
+def _wanted_code(_w: Ledger, o: Obj, p: Obj) -> bool:
+    coupon = "coupon" not in p or o["promotion"]["coupon"] == p["coupon"]
+    return coupon and ("code" not in p or o["code"].lower() == p["code"].lower())
 
 
 # -- redeeming -------------------------------------------------------------------------------------
@@ -184,8 +143,7 @@ def redeem(w: Ledger, given: Any, use: Use, *, customer: str, sub: str | None = 
 
 def lapse(w: Ledger, coupon: Obj) -> None:
     """No longer to be redeemed, and no code for it either."""
-    if not coupon.get("deleted"):
-        w.touch(coupon)["valid"] = False
+    w.touch(coupon)["valid"] = False
     for promotion in w.all("promotion_code"):
         if promotion["promotion"]["coupon"] == coupon["id"] and promotion["active"]:
             expire(w, promotion)
@@ -199,13 +157,10 @@ def expire(w: Ledger, promotion: Obj) -> None:
 def _discount(w: Ledger, coupon: Obj, promotion: Obj | None, customer: str, sub: str | None) -> Obj:
     months = coupon["duration_in_months"] if coupon["duration"] == "repeating" else None
     end = w.now + int(months) * 2_629_746 if months else (w.now + 1 if coupon["duration"] == "once" else None)
-    return w.put({
-        "id": w.new_id("di_"), "object": "discount", "checkout_session": None, "customer": customer,
-        "customer_account": None, "end": end, "invoice": None, "invoice_item": None,
-        "promotion_code": promotion["id"] if promotion else None,
-        "source": {"type": "coupon", "coupon": coupon["id"]}, "start": w.now, "subscription": sub,
-        "subscription_item": None,
-    })  # fmt: skip
+    return w.put(w.new(
+        "discount", "di_", customer=customer, end=end, promotion_code=promotion["id"] if promotion else None,
+        source={"type": "coupon", "coupon": coupon["id"]}, start=w.now, subscription=sub,
+    ))  # fmt: skip
 
 
 def _redeem_by(_w: Ledger, coupon: Obj) -> int | None:
@@ -220,3 +175,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "coupon": (Rule("coupon expires", one(None), _redeem_by, lapse),),
     "promotion_code": (Rule("promotion code expires", one(None), _expires_at, expire),),
 }
+COUPONS = Resource("coupon", "coupons", create_coupon, ("name",), delete=lapse, events="coupon")
+PROMOTION_CODES = Resource("promotion_code", "promotion_codes", create_promotion_code, ("active",), _changed_code,
+                           filters=("active", "customer"), where=_wanted_code, events="promotion_code")  # fmt: skip
+ROUTES = COUPONS.routes() + PROMOTION_CODES.routes()

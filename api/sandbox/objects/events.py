@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from interlock.api.sandbox.core.errors import Obj, invalid, no_such
 from interlock.api.sandbox.core.ledger import EVENTS_KEPT, Ledger, in_range, paged
+from interlock.api.sandbox.core.resource import Route
 
 TYPES_MAX = 20
 
@@ -34,3 +35,6 @@ def list_events(w: Ledger, p: Obj) -> Obj:
              and o["created"] > w.time - EVENTS_KEPT and in_range(o["created"], p.get("created"))
              and ("delivery_success" not in p or (o["pending_webhooks"] == 0) == p["delivery_success"])]  # fmt: skip
     return paged(found, p, "/v1/events")
+
+
+ROUTES = (Route("GET", "events", "event_list", list_events), Route("GET", "events/*", "event_retrieve", get_event))

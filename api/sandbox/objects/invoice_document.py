@@ -8,6 +8,7 @@ from interlock.api.sandbox.core.errors import EMPTY, NOTHING, Obj, StripeError, 
 from interlock.api.sandbox.core.ledger import Ledger
 from interlock.api.sandbox.core.periods import DAY, HOUR
 from interlock.api.sandbox.objects.payments import cancel_intent
+from interlock.api.sandbox.objects.products import pricing_of, product_name
 
 DRAFT_FOR = HOUR
 
@@ -20,53 +21,38 @@ def new_line(
     """One line: of a subscription item, or of an invoice item."""
     if amount is None:
         amount = 0 if trial else int(price["unit_amount"] or 0) * (1 if quantity is None else quantity)
-    product = w.find("product", price["product"]) or {"name": price["product"]}
-    if invoiceitem is not None and item is None:
-        parent: Obj = {
-            "type": "invoice_item_details",
-            "subscription_item_details": None,
-            "invoice_item_details": {
-                "invoice_item": invoiceitem["id"], "proration": proration, "proration_details": None,
-                "subscription": sub["id"] if sub else None,
-            },
-        }  # fmt: skip
-    else:
-        parent = {
-            "type": "subscription_item_details",
-            "invoice_item_details": None,
-            "subscription_item_details": {
-                "invoice_item": invoiceitem["id"] if invoiceitem else None, "proration": proration,
-                "proration_details": {"credited_items": None} if proration else None,
-                "subscription": sub["id"] if sub else None, "subscription_item": item["id"] if item else "",
-            },
-        }  # fmt: skip
-    text = f"Trial period for {product['name']}" if trial else f"{quantity} × {product['name']}"
-    return {
-        "id": w.new_id("il_"),
-        "object": "line_item",
-        "amount": amount,
-        "currency": price["currency"],
-        "description": description or text,
-        "discount_amounts": [],
-        "discountable": not proration,
-        "discounts": [],
-        "invoice": None,
-        "livemode": False,
-        "metadata": dict(sub["metadata"]) if sub else {},
-        "parent": parent,
-        "period": {"start": period[0], "end": period[1]},
-        "pretax_credit_amounts": [],
-        "pricing": {
-            "type": "price_details",
-            "price_details": {"price": price["id"], "product": price["product"]},
-            "unit_amount_decimal": price["unit_amount_decimal"],
-        },
-        "quantity": quantity,
-        "quantity_decimal": None if quantity is None else str(quantity),
-        "subscription": sub["id"] if sub else None,
-        "subtotal": amount,
-        "taxes": [],
-    }
+    text = f"{'Trial period for' if trial else f'{quantity} ×'} {product_name(w, price)}"
+    return w.new(
+        "line_item", "il_", amount=amount, currency=price["currency"], description=description or text,
+        discount_amounts=[], discountable=not proration, discounts=[],
+        metadata=dict(sub["metadata"]) if sub else {}, parent=_line_parent(sub, item, invoiceitem, proration),
+        period={"start": period[0], "end": period[1]}, pretax_credit_amounts=[], pricing=pricing_of(price),
+        quantity=quantity, quantity_decimal=None if quantity is None else str(quantity),
+        subscription=sub["id"] if sub else None, subtotal=amount, taxes=[],
+    )  # fmt: skip
+
+
+def _line_parent(sub: Obj | None, item: Obj | None, invoiceitem: Obj | None, proration: bool) -> Obj:
+    """What a line came of: an item of a subscription, or an invoice item."""
+    details: Obj = {
+        "invoice_item": invoiceitem["id"] if invoiceitem else None, "proration": proration,
+        "proration_details": None, "subscription": sub["id"] if sub else None,
+    }  # fmt: skip
+    kind = "invoice_item_details" if invoiceitem is not None and item is None else "subscription_item_details"
+    if kind == "subscription_item_details":
+        details["subscription_item"] = item["id"] if item else ""
+        details["proration_details"] = {"credited_items": None} if proration else None
+    return {"subscription_item_details": None, "invoice_item_details": None} | {"type": kind, kind: details}
+
+
+_NO_AMOUNTS = dict.fromkeys(
+    ("amount_due", "amount_overpaid", "amount_paid", "amount_paid_off_stripe", "amount_remaining", "amount_shipping",
+     "attempt_count", "post_payment_credit_notes_amount", "pre_payment_credit_notes_amount", "starting_balance",
+     "subtotal", "total"), 0
+)  # fmt: skip
+_EMPTY_LISTS = ("customer_tax_ids", "default_tax_rates", "total_discount_amounts", "total_pretax_credit_amounts",
+                "total_taxes")  # fmt: skip
+_OF_THE_CUSTOMER = ("address", "email", "name", "phone", "shipping")
 
 
 def new_invoice(
@@ -75,87 +61,24 @@ def new_invoice(
     **more: Any,
 ) -> Obj:  # fmt: skip
     """A draft, and `invoice.created`."""
-    id_ = w.new_id("in_")
     start, end = period or (w.now, w.now)
     collection = str((sub or NOTHING).get("collection_method") or "charge_automatically")
     waits = auto_advance and reason in ("subscription_cycle", "manual")
-    invoice: Obj = {
-        "id": id_,
-        "object": "invoice",
-        "account_country": "US",
-        "account_name": "Interlock sandbox",
-        "account_tax_ids": None,
-        "amount_due": 0, "amount_overpaid": 0, "amount_paid": 0, "amount_paid_off_stripe": 0,
-        "amount_remaining": 0, "amount_shipping": 0,
-        "application": None,
-        "attempt_count": 0,
-        "attempted": False,
-        "auto_advance": auto_advance,
-        "automatic_tax": {"disabled_reason": None, "enabled": False, "liability": None, "provider": None,
-                          "status": None},
-        "automatically_finalizes_at": w.now + DRAFT_FOR if waits else None,
-        "billing_reason": reason,
-        "collection_method": collection,
-        "created": w.now,
-        "currency": currency,
-        "custom_fields": None,
-        "customer": customer["id"],
-        "customer_account": None,
-        "customer_address": customer.get("address"),
-        "customer_email": customer.get("email"),
-        "customer_name": customer.get("name"),
-        "customer_phone": customer.get("phone"),
-        "customer_shipping": customer.get("shipping"),
-        "customer_tax_exempt": "none",
-        "customer_tax_ids": [],
-        "default_payment_method": None,
-        "default_source": None,
-        "default_tax_rates": [],
-        "description": None,
-        "discounts": discounts or [],
-        "due_date": None,
-        "effective_at": None,
-        "ending_balance": None,
-        "footer": None,
-        "from_invoice": None,
-        "hosted_invoice_url": None,
-        "invoice_pdf": None,
-        "issuer": {"type": "self"},
-        "last_finalization_error": None,
-        "latest_revision": None,
-        "lines": {"object": "list", "data": [], "has_more": False, "url": f"/v1/invoices/{id_}/lines"},
-        "livemode": False,
-        "metadata": {},
-        "next_payment_attempt": w.now + DRAFT_FOR if waits and collection == "charge_automatically" else None,
-        "number": None,
-        "on_behalf_of": None,
-        "parent": subscription_parent(sub) if sub else None,
-        "payment_settings": {"default_mandate": None, "payment_method_options": None,
-                             "payment_method_types": None},
-        "period_end": end,
-        "period_start": start,
-        "post_payment_credit_notes_amount": 0,
-        "pre_payment_credit_notes_amount": 0,
-        "receipt_number": None,
-        "rendering": None,
-        "shipping_cost": None,
-        "shipping_details": None,
-        "starting_balance": 0,
-        "statement_descriptor": None,
-        "status": "draft",
-        "status_details": None,
-        "status_transitions": {"finalized_at": None, "marked_uncollectible_at": None, "paid_at": None,
-                               "voided_at": None},
-        "subtotal": 0,
-        "subtotal_excluding_tax": 0,
-        "test_clock": customer.get("test_clock"),
-        "total": 0,
-        "total_discount_amounts": [],
-        "total_excluding_tax": 0,
-        "total_pretax_credit_amounts": [],
-        "total_taxes": [],
-        "webhooks_delivered_at": w.now,
-    }  # fmt: skip
+    invoice = w.new(
+        "invoice", "in_", account_country="US", account_name="Interlock sandbox", attempted=False,
+        auto_advance=auto_advance, automatically_finalizes_at=w.now + DRAFT_FOR if waits else None,
+        automatic_tax=dict.fromkeys(("disabled_reason", "liability", "provider", "status")) | {"enabled": False},
+        billing_reason=reason, collection_method=collection, currency=currency, customer=customer["id"],
+        customer_tax_exempt="none", discounts=discounts or [], issuer={"type": "self"},
+        next_payment_attempt=w.now + DRAFT_FOR if waits and collection == "charge_automatically" else None,
+        parent=subscription_parent(sub) if sub else None, period_end=end, period_start=start,
+        payment_settings=dict.fromkeys(("default_mandate", "payment_method_options", "payment_method_types")),
+        status="draft", test_clock=customer.get("test_clock"), webhooks_delivered_at=w.now,
+        status_transitions=dict.fromkeys(("finalized_at", "marked_uncollectible_at", "paid_at", "voided_at")),
+    )  # fmt: skip
+    invoice |= _NO_AMOUNTS | {name: [] for name in _EMPTY_LISTS}
+    invoice |= {f"customer_{name}": customer.get(name) for name in _OF_THE_CUSTOMER}
+    invoice["lines"] = {"object": "list", "data": [], "has_more": False, "url": f"/v1/invoices/{invoice['id']}/lines"}
     invoice |= more
     add_lines(w, invoice, lines)
     w.put(invoice)
@@ -302,20 +225,12 @@ def payments_of(w: Ledger, invoice: Obj) -> list[Obj]:
 
 def add_payment(w: Ledger, invoice: Obj, intent: Obj) -> Obj:
     """Tie a payment intent to the invoice."""
-    payment: Obj = {
-        "id": w.new_id("inpay_"),
-        "object": "invoice_payment",
-        "amount_paid": None,
-        "amount_requested": invoice["amount_remaining"],
-        "created": w.now,
-        "currency": invoice["currency"],
-        "invoice": invoice["id"],
-        "is_default": True,
-        "livemode": False,
-        "payment": {"type": "payment_intent", "payment_intent": intent["id"]},
-        "status": "open",
-        "status_transitions": {"canceled_at": None, "paid_at": None},
-    }
+    payment = w.new(
+        "invoice_payment", "inpay_", amount_requested=invoice["amount_remaining"], currency=invoice["currency"],
+        invoice=invoice["id"], is_default=True, status="open",
+        payment={"type": "payment_intent", "payment_intent": intent["id"]},
+        status_transitions={"canceled_at": None, "paid_at": None},
+    )  # fmt: skip
     w.note(invoice["id"]).setdefault("payments", []).append(payment["id"])
     return w.put(payment)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from interlock.api.sandbox.core.errors import NOTHING, Obj, invalid
-from interlock.api.sandbox.core.forms import assign, merge_metadata, require
-from interlock.api.sandbox.core.ledger import Ledger, same
+from interlock.api.sandbox.core.forms import require
+from interlock.api.sandbox.core.ledger import Ledger
+from interlock.api.sandbox.core.resource import Resource
 from interlock.api.sandbox.objects import collection, invoice_document
 from interlock.api.sandbox.objects.products import same_currency
 from interlock.api.sandbox.objects.prorations import new_item
@@ -41,30 +42,20 @@ def create_invoiceitem(w: Ledger, p: Obj) -> Obj:
     return item
 
 
-def update_invoiceitem(w: Ledger, p: Obj, id_: str) -> Obj:
-    """POST /v1/invoiceitems/:id"""
-    item = w.touch(w.get("invoiceitem", id_))
-    assign(item, p, "amount", "description", "quantity", "discountable")
+def _change(_w: Ledger, item: Obj, _p: Obj) -> None:
     item["quantity_decimal"] = str(item["quantity"])
-    merge_metadata(item, p)
-    return item
 
 
-def get_invoiceitem(w: Ledger, _p: Obj, id_: str) -> Obj:
-    """GET /v1/invoiceitems/:id"""
-    return w.get("invoiceitem", id_)
-
-
-def delete_invoiceitem(w: Ledger, _p: Obj, id_: str) -> Obj:
-    """DELETE /v1/invoiceitems/:id"""
-    item = w.get("invoiceitem", id_)
+def _announce(w: Ledger, item: Obj) -> None:
     w.emit("invoiceitem.deleted", item)
-    return w.replace(item, {"id": id_, "object": "invoiceitem", "deleted": True})
 
 
-def list_invoiceitems(w: Ledger, p: Obj) -> Obj:
-    """GET /v1/invoiceitems"""
-    return w.page("invoiceitem", p, "/v1/invoiceitems", lambda o: (
-        same(o, p, "customer", "invoice")
-        and ("pending" not in p or (o["invoice"] is None) == p["pending"])
-    ))  # fmt: skip
+def _wanted(_w: Ledger, o: Obj, p: Obj) -> bool:
+    return "pending" not in p or (o["invoice"] is None) == p["pending"]
+
+
+ITEMS = Resource(
+    "invoiceitem", "invoiceitems", create_invoiceitem, ("amount", "description", "quantity", "discountable"), _change,
+    filters=("customer", "invoice"), where=_wanted, delete=_announce, endpoint="invoice_item",
+)  # fmt: skip
+ROUTES = ITEMS.routes()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from interlock.api.sandbox.core.cards import AUTHENTICATE, OK, PROCESSING
 from interlock.api.sandbox.core.errors import EMPTY, NOTHING, Obj, StripeError, invalid
-from interlock.api.sandbox.core.forms import assign, merge_metadata, metadata, require
-from interlock.api.sandbox.core.ledger import Ledger, in_range, paged, same
+from interlock.api.sandbox.core.forms import metadata, require
+from interlock.api.sandbox.core.ledger import Ledger, in_range, paged
 from interlock.api.sandbox.core.periods import DAY, period_end
+from interlock.api.sandbox.core.resource import Resource
 from interlock.api.sandbox.objects import collection, invoice_document, payments
 from interlock.api.sandbox.objects.discounts import Use, redeem
 
@@ -49,38 +50,14 @@ def create_invoice(w: Ledger, p: Obj) -> Obj:
     return invoice
 
 
-def get_invoice(w: Ledger, _p: Obj, id_: str) -> Obj:
-    """GET /v1/invoices/:id"""
-    return w.get("invoice", id_)
-
-
-def list_invoices(w: Ledger, p: Obj) -> Obj:
-    """GET /v1/invoices"""
-
-    def of_subscription(o: Obj) -> str | None:
-        return ((o["parent"] or NOTHING).get("subscription_details") or NOTHING).get("subscription")
-
-    return w.page("invoice", p, "/v1/invoices", lambda o: (
-        same(o, p, "customer", "status", "collection_method")
-        and ("subscription" not in p or of_subscription(o) == p["subscription"])
-        and in_range(o["created"], p.get("created")) and in_range(o["due_date"] or 0, p.get("due_date"))
-        and (o["test_clock"] is None or "customer" in p or "subscription" in p)
-    ))  # fmt: skip
-
-
 def list_lines(w: Ledger, p: Obj, id_: str) -> Obj:
     """GET /v1/invoices/:id/lines"""
     return paged(list(w.get("invoice", id_)["lines"]["data"]), p, f"/v1/invoices/{id_}/lines")
 
 
-def update_invoice(w: Ledger, p: Obj, id_: str) -> Obj:
-    """POST /v1/invoices/:id"""
-    invoice = w.touch(w.get("invoice", id_))
+def _change(w: Ledger, invoice: Obj, p: Obj) -> None:
     if set(p) - {"metadata", "auto_advance", "default_payment_method", "expand"}:
         invoice_document.require(invoice, "draft", doing="edit")
-    assign(invoice, p, "description", "footer", "auto_advance", "due_date", "collection_method",
-           "default_payment_method", "statement_descriptor")  # fmt: skip
-    merge_metadata(invoice, p)
     if "discounts" in p:
         use = Use(invoice["customer"], invoice["subtotal"], invoice["currency"])
         invoice["discounts"] = redeem(w, p["discounts"], use, customer=invoice["customer"])
@@ -89,16 +66,17 @@ def update_invoice(w: Ledger, p: Obj, id_: str) -> Obj:
         invoice["automatically_finalizes_at"] = max(w.now, invoice["created"] + invoice_document.DRAFT_FOR)
     if p.get("auto_advance") and invoice["status"] == "open" and not invoice["next_payment_attempt"]:
         invoice["next_payment_attempt"] = w.now + invoice_document.DRAFT_FOR
-    w.emit("invoice.updated", invoice)
-    return invoice
 
 
-def delete_invoice(w: Ledger, _p: Obj, id_: str) -> Obj:
-    """DELETE /v1/invoices/:id; drafts only."""
-    invoice = w.get("invoice", id_)
+def _may_delete(_w: Ledger, invoice: Obj) -> None:
     invoice_document.require(invoice, "draft", doing="delete")
-    w.emit("invoice.deleted", invoice)
-    return w.replace(invoice, {"id": id_, "object": "invoice", "deleted": True})
+
+
+def _wanted(_w: Ledger, o: Obj, p: Obj) -> bool:
+    details = (o["parent"] or NOTHING).get("subscription_details") or NOTHING
+    mine = "subscription" not in p or details.get("subscription") == p["subscription"]
+    shown = o["test_clock"] is None or "customer" in p or "subscription" in p
+    return mine and shown and in_range(o["due_date"] or 0, p.get("due_date"))
 
 
 def finalize_invoice(w: Ledger, p: Obj, id_: str) -> Obj:
@@ -207,11 +185,19 @@ def create_preview(w: Ledger, p: Obj) -> Obj:
     return invoice
 
 
-def list_payments(w: Ledger, p: Obj) -> Obj:
-    """GET /v1/invoice_payments"""
-    return w.page("invoice_payment", p, "/v1/invoice_payments", lambda o: same(o, p, "invoice", "status"))
-
-
-def get_payment(w: Ledger, _p: Obj, id_: str) -> Obj:
-    """GET /v1/invoice_payments/:id"""
-    return w.get("invoice_payment", id_)
+INVOICES = Resource(
+    "invoice", "invoices", create_invoice,
+    ("description", "footer", "auto_advance", "due_date", "collection_method", "default_payment_method",
+     "statement_descriptor"),
+    _change, filters=("customer", "status", "collection_method"), where=_wanted, delete=_may_delete, events="invoice",
+)  # fmt: skip
+PAYMENTS = Resource("invoice_payment", "invoice_payments", filters=("invoice", "status"))
+ROUTES = PAYMENTS.routes() + INVOICES.routes(
+    ("POST", "invoices/create_preview", "invoice_create_preview", create_preview),
+    ("GET", "invoices/*/lines", "invoice_line_item_list", list_lines),
+    ("POST", "invoices/*/finalize", "invoice_finalize_invoice", finalize_invoice),
+    ("POST", "invoices/*/pay", "invoice_pay", pay_invoice),
+    ("POST", "invoices/*/send", "invoice_send_invoice", send_invoice),
+    ("POST", "invoices/*/void", "invoice_void_invoice", void_invoice),
+    ("POST", "invoices/*/mark_uncollectible", "invoice_mark_uncollectible", mark_uncollectible),
+)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from interlock.api.sandbox.core.cards import AUTHENTICATE, OK, PROCESSING
 from interlock.api.sandbox.core.errors import NOTHING, Obj, invalid
-from interlock.api.sandbox.core.forms import assign, merge_metadata, metadata, require
-from interlock.api.sandbox.core.ledger import Ledger, same
-from interlock.api.sandbox.core.params import check
+from interlock.api.sandbox.core.forms import metadata, require
+from interlock.api.sandbox.core.ledger import Ledger
+from interlock.api.sandbox.core.resource import Resource
 from interlock.api.sandbox.core.rules import Rule, one
 from interlock.api.sandbox.objects import collection, payments
 
@@ -91,20 +91,10 @@ def settle_delayed(w: Ledger, intent: Obj) -> None:
         collection.conclude(w, invoice, outcome, method, manual=False)
 
 
-def get_payment_intent(w: Ledger, _p: Obj, id_: str) -> Obj:
-    """GET /v1/payment_intents/:id"""
-    return w.get("payment_intent", id_)
-
-
-def update_payment_intent(w: Ledger, p: Obj, id_: str) -> Obj:
-    """POST /v1/payment_intents/:id"""
-    intent = w.touch(w.get("payment_intent", id_))
-    assign(intent, p, "amount", "description", "receipt_email", "setup_future_usage")
+def _change(w: Ledger, intent: Obj, p: Obj) -> None:
     if name := p.get("payment_method"):
         intent["payment_method"] = payments.method_named(w, name)["id"]
         intent["status"] = "requires_confirmation"
-    merge_metadata(intent, p)
-    return intent
 
 
 def cancel_payment_intent(w: Ledger, p: Obj, id_: str) -> Obj:
@@ -131,24 +121,18 @@ def capture_payment_intent(w: Ledger, p: Obj, id_: str) -> Obj:
     return intent
 
 
-def list_payment_intents(w: Ledger, p: Obj) -> Obj:
-    """GET /v1/payment_intents"""
-    return w.page("payment_intent", p, "/v1/payment_intents", lambda o: same(o, p, "customer"))
-
-
-def get_charge(w: Ledger, _p: Obj, id_: str) -> Obj:
-    """GET /v1/charges/:id"""
-    return w.get("charge", id_)
-
-
-def list_charges(w: Ledger, p: Obj) -> Obj:
-    """GET /v1/charges"""
-    p = check("charge_list", p)
-    return w.page("charge", p, "/v1/charges", lambda o: same(o, p, "customer"))
-
-
 def _settles_at(w: Ledger, intent: Obj) -> int | None:
     return w.notes.get(intent["id"], NOTHING).get("settles_at")
 
 
 RULES = {"payment_intent": (Rule("delayed payment ends", one("processing"), _settles_at, settle_delayed),)}
+INTENTS = Resource(
+    "payment_intent", "payment_intents", create_payment_intent,
+    ("amount", "description", "receipt_email", "setup_future_usage"), _change, filters=("customer",),
+)  # fmt: skip
+CHARGES = Resource("charge", "charges", filters=("customer", "payment_intent"))
+ROUTES = CHARGES.routes() + INTENTS.routes(
+    ("POST", "payment_intents/*/confirm", "payment_intent_confirm", confirm_payment_intent),
+    ("POST", "payment_intents/*/cancel", "payment_intent_cancel", cancel_payment_intent),
+    ("POST", "payment_intents/*/capture", "payment_intent_capture", capture_payment_intent),
+)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from interlock.api.sandbox.core.cards import BANK_ACCOUNTS, CARDS, of_token
 from interlock.api.sandbox.core.errors import NOTHING, Obj, invalid
-from interlock.api.sandbox.core.forms import assign, cleared, merge_metadata, metadata, require
-from interlock.api.sandbox.core.ledger import Ledger, same
+from interlock.api.sandbox.core.forms import cleared, metadata, require
+from interlock.api.sandbox.core.ledger import Ledger
+from interlock.api.sandbox.core.resource import Resource
 from interlock.api.sandbox.objects import payments
 
 
@@ -25,18 +26,12 @@ def create_payment_method(w: Ledger, p: Obj) -> Obj:
 
 
 def get_payment_method(w: Ledger, _p: Obj, id_: str) -> Obj:
-    """GET /v1/payment_methods/:id"""
+    """GET /v1/payment_methods/:id; the names of test cards are understood too."""
     return payments.method_named(w, id_, "id")
 
 
-def update_payment_method(w: Ledger, p: Obj, id_: str) -> Obj:
-    """POST /v1/payment_methods/:id"""
-    method = w.touch(w.get("payment_method", id_))
-    assign(method, p, "allow_redisplay")
+def _change(_w: Ledger, method: Obj, p: Obj) -> None:
     method["billing_details"] |= cleared(p.get("billing_details"))
-    merge_metadata(method, p)
-    w.emit("payment_method.updated", method)
-    return method
 
 
 def attach_payment_method(w: Ledger, p: Obj, id_: str) -> Obj:
@@ -69,11 +64,22 @@ def list_payment_methods(w: Ledger, p: Obj) -> Obj:
     """GET /v1/payment_methods"""
     require(p, "customer")
     w.of("customer", p["customer"], "customer")
-    return w.page("payment_method", p, "/v1/payment_methods", lambda o: (
-        same(o, p, "customer", "type")
-    ))  # fmt: skip
+    return METHODS.list(w, p)
 
 
 def list_customer_methods(w: Ledger, p: Obj, id_: str) -> Obj:
     """GET /v1/customers/:id/payment_methods"""
     return list_payment_methods(w, {**p, "customer": id_}) | {"url": f"/v1/customers/{id_}/payment_methods"}
+
+
+METHODS = Resource(
+    "payment_method", "payment_methods", create_payment_method, ("allow_redisplay",), _change,
+    filters=("customer", "type"), events="payment_method",
+)  # fmt: skip
+ROUTES = METHODS.routes(
+    ("GET", "payment_methods", "payment_method_list", list_payment_methods),
+    ("GET", "payment_methods/*", "payment_method_retrieve", get_payment_method),
+    ("POST", "payment_methods/*/attach", "payment_method_attach", attach_payment_method),
+    ("POST", "payment_methods/*/detach", "payment_method_detach", detach_payment_method),
+    ("GET", "customers/*/payment_methods", "customer_payment_method_list", list_customer_methods),
+)

@@ -74,19 +74,11 @@ def account_fields(account: Card) -> Obj:
 def new_method(w: Ledger, card: Card, billing: Obj | None = None, metadata: Obj | None = None) -> Obj:
     """A payment method, not attached yet."""
     details: Obj = {"address": dict(_ADDRESS), "email": None, "name": None, "phone": None, "tax_id": None}
-    method: Obj = {
-        "id": w.new_id("pm_"),
-        "object": "payment_method",
-        "allow_redisplay": "unspecified",
-        "billing_details": details | cleared(billing),
-        card.type: card_fields(card) if card.type == "card" else account_fields(card),
-        "created": w.now,
-        "customer": None,
-        "customer_account": None,
-        "livemode": False,
-        "metadata": metadata or NOTHING,
-        "type": card.type,
-    }
+    method = w.new(
+        "payment_method", "pm_", allow_redisplay="unspecified", billing_details=details | cleared(billing),
+        metadata=metadata or {}, type=card.type,
+    )  # fmt: skip
+    method[card.type] = card_fields(card) if card.type == "card" else account_fields(card)
     w.note(method["id"])["number"] = card.number
     return w.put(method)
 
@@ -140,51 +132,14 @@ def last_error(w: Ledger, code: str, method: str | None) -> Obj:
 
 def new_intent(w: Ledger, amount: int, currency: str, customer: str | None, **more: Any) -> Obj:
     """A payment intent that waits for a payment method."""
-    id_ = w.new_id("pi_")
-    intent: Obj = {
-        "id": id_,
-        "object": "payment_intent",
-        "allowed_payment_method_types": None,
-        "amount": amount,
-        "amount_capturable": 0,
-        "amount_received": 0,
-        "application": None,
-        "application_fee_amount": None,
-        "automatic_payment_methods": None,
-        "canceled_at": None,
-        "cancellation_reason": None,
-        "capture_method": "automatic",
-        "client_secret": f"{id_}_secret_{w.new_id('')}",
-        "confirmation_method": "automatic",
-        "created": w.now,
-        "currency": currency,
-        "customer": customer,
-        "customer_account": None,
-        "description": None,
-        "excluded_payment_method_types": None,
-        "last_payment_error": None,
-        "latest_charge": None,
-        "livemode": False,
-        "metadata": {},
-        "next_action": None,
-        "on_behalf_of": None,
-        "payment_method": None,
-        "payment_method_configuration_details": None,
-        "payment_method_options": {"card": {"installments": None, "mandate_options": None, "network": None,
-                                            "request_three_d_secure": "automatic"}},
-        "payment_method_types": ["card"],
-        "processing": None,
-        "receipt_email": None,
-        "review": None,
-        "setup_future_usage": None,
-        "shipping": None,
-        "statement_descriptor": None,
-        "statement_descriptor_suffix": None,
-        "status": "requires_payment_method",
-        "transfer_data": None,
-        "transfer_group": None,
-    }  # fmt: skip
-    intent |= more
+    intent = w.new(
+        "payment_intent", "pi_", amount=amount, amount_capturable=0, amount_received=0, capture_method="automatic",
+        confirmation_method="automatic", currency=currency, customer=customer, payment_method_types=["card"],
+        payment_method_options={"card": {"installments": None, "mandate_options": None, "network": None,
+                                         "request_three_d_secure": "automatic"}},
+        status="requires_payment_method",
+    )  # fmt: skip
+    intent |= {"client_secret": f"{intent['id']}_secret_{w.new_id('')}"} | more
     w.put(intent)
     w.emit("payment_intent.created", intent)
     return intent
@@ -276,38 +231,19 @@ def cancel_intent(w: Ledger, intent: Obj, reason: str | None = None) -> Obj:
     return intent
 
 
-_NULLS_OF_A_CHARGE = (
-    "application", "application_fee", "application_fee_amount", "balance_transaction",
-    "calculated_statement_descriptor", "failure_balance_transaction", "fraud_details", "on_behalf_of",
-    "receipt_email", "receipt_number", "receipt_url", "review", "shipping", "source", "source_transfer",
-    "statement_descriptor", "statement_descriptor_suffix", "transfer_data", "transfer_group",
-)  # fmt: skip
-
-
 def _charge(w: Ledger, intent: Obj, method: str, outcome: str) -> Obj:
     """The charge of one attempt, as the annotations of Stripe's SDK have it."""
     card = card_of(w, method)
     details: Obj = {"last4": card.number[-4:]}
     if card.type == "card":
         details |= {"brand": card.brand, "country": "US", "exp_month": 12, "exp_year": 2034, "funding": card.funding}
-    charge: Obj = dict.fromkeys(_NULLS_OF_A_CHARGE) | {
-        "id": w.new_id("ch_"),
-        "object": "charge",
-        "amount": intent["amount"],
-        "amount_refunded": 0,
-        "billing_details": {"address": dict(_ADDRESS), "email": None, "name": None, "phone": None},
-        "created": w.now,
-        "currency": intent["currency"],
-        "customer": intent["customer"],
-        "description": intent["description"],
-        "disputed": False,
-        "livemode": False,
-        "metadata": dict(intent["metadata"]),
-        "payment_intent": intent["id"],
-        "payment_method": method,
-        "payment_method_details": {card.type: details, "type": card.type},
-        "refunded": False,
-    }
+    charge = w.new(
+        "charge", "ch_", amount=intent["amount"], amount_refunded=0, currency=intent["currency"],
+        billing_details={"address": dict(_ADDRESS), "email": None, "name": None, "phone": None},
+        customer=intent["customer"], description=intent["description"], disputed=False,
+        metadata=dict(intent["metadata"]), payment_intent=intent["id"], payment_method=method,
+        payment_method_details={card.type: details, "type": card.type}, refunded=False,
+    )  # fmt: skip
     return w.put(charge | _result(intent, outcome))
 
 

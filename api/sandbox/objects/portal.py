@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import cast
 
 from interlock.api.sandbox.core.errors import EMPTY, NOTHING, Obj, invalid, no_such
-from interlock.api.sandbox.core.forms import assign, merge_metadata, metadata, require
-from interlock.api.sandbox.core.ledger import Ledger, same
+from interlock.api.sandbox.core.forms import assign, require
+from interlock.api.sandbox.core.ledger import Ledger
+from interlock.api.sandbox.core.resource import Resource
 
 FLOWS = ("customer_update", "payment_method_update", "subscription_cancel", "subscription_pause",
          "subscription_update", "subscription_update_confirm")  # fmt: skip
@@ -18,16 +19,13 @@ FLOWS = ("customer_update", "payment_method_update", "subscription_cancel", "sub
 def create_configuration(w: Ledger, p: Obj) -> Obj:
     """POST /v1/billing_portal/configurations"""
     first = not any(True for _ in w.all("billing_portal.configuration"))
-    configuration: Obj = {
-        "id": w.new_id("bpc_"), "object": "billing_portal.configuration", "active": True,
-        "application": None,
-        "business_profile": {"headline": None, "privacy_policy_url": None, "terms_of_service_url": None}
-        | (p.get("business_profile") or NOTHING),
-        "created": w.now, "default_return_url": p.get("default_return_url"),
-        "features": _features(_no_features(), p.get("features") or NOTHING), "is_default": first, "livemode": False,
-        "login_page": {"enabled": bool((p.get("login_page") or NOTHING).get("enabled")), "url": None},
-        "metadata": metadata(p), "name": p.get("name"), "updated": w.now,
-    }  # fmt: skip
+    texts: Obj = {"headline": None, "privacy_policy_url": None, "terms_of_service_url": None}
+    configuration = w.new(
+        "billing_portal.configuration", "bpc_", p, ("default_return_url", "name"), active=True,
+        business_profile=texts | (p.get("business_profile") or NOTHING), is_default=first,
+        features=_features(_no_features(), p.get("features") or NOTHING), updated=w.now,
+        login_page={"enabled": bool((p.get("login_page") or NOTHING).get("enabled")), "url": None},
+    )  # fmt: skip
     w.put(configuration)
     w.emit("billing_portal.configuration.created", configuration)
     return configuration
@@ -71,29 +69,17 @@ def _merged(now: Obj, given: Obj) -> Obj:
     return merged
 
 
-def update_configuration(w: Ledger, p: Obj, id_: str) -> Obj:
-    """POST /v1/billing_portal/configurations/:id"""
-    configuration = w.touch(w.get("billing_portal.configuration", id_))
-    assign(configuration, p, "active", "default_return_url", "name")
-    if p.get("business_profile"):
-        configuration["business_profile"] |= p["business_profile"]
+def _change(_w: Ledger, configuration: Obj, p: Obj) -> None:
+    configuration["business_profile"] |= p.get("business_profile") or NOTHING
     if p.get("features"):
         configuration["features"] = _features(configuration["features"], p["features"])
-    merge_metadata(configuration, p)
-    configuration["updated"] = w.now
-    w.emit("billing_portal.configuration.updated", configuration)
-    return configuration
 
 
-def get_configuration(w: Ledger, _p: Obj, id_: str) -> Obj:
-    """GET /v1/billing_portal/configurations/:id"""
-    return w.get("billing_portal.configuration", id_)
-
-
-def list_configurations(w: Ledger, p: Obj) -> Obj:
-    """GET /v1/billing_portal/configurations"""
-    return w.page("billing_portal.configuration", p, "/v1/billing_portal/configurations",
-                  lambda o: same(o, p, "active", "is_default"))  # fmt: skip
+CONFIGURATIONS = Resource(
+    "billing_portal.configuration", "billing_portal/configurations", create_configuration,
+    ("active", "default_return_url", "name"), _change, filters=("active", "is_default"),
+    events="billing_portal.configuration",
+)  # fmt: skip
 
 
 # -- sessions --------------------------------------------------------------------------------------
@@ -110,15 +96,12 @@ def create_session(w: Ledger, p: Obj) -> Obj:
         configuration = next((c for c in configurations if c["is_default"]), None) or create_configuration(
             w, {"features": ALL_ON}
         )
-    id_ = w.new_id("bps_")
-    session: Obj = {
-        "id": id_, "object": "billing_portal.session", "configuration": configuration["id"],
-        "created": w.now, "customer": customer["id"], "customer_account": None,
-        "flow": _flow(w, p["flow_data"], customer) if p.get("flow_data") else None, "livemode": False,
-        "locale": p.get("locale"), "on_behalf_of": None,
-        "return_url": p.get("return_url") or configuration["default_return_url"],
-        "url": f"{w.public_url}/p/{id_}",
-    }  # fmt: skip
+    session = w.new(
+        "billing_portal.session", "bps_", p, ("locale",), configuration=configuration["id"], customer=customer["id"],
+        flow=_flow(w, p["flow_data"], customer) if p.get("flow_data") else None,
+        return_url=p.get("return_url") or configuration["default_return_url"],
+    )  # fmt: skip
+    session["url"] = f"{w.public_url}/p/{session['id']}"
     w.put(session)
     w.emit("billing_portal.session.created", session)
     return session
@@ -164,3 +147,8 @@ def _flow(w: Ledger, data: Obj, customer: Obj) -> Obj:
             raise no_such("subscription", name, f"flow_data[{kind}][subscription]", 400)
         flow[kind] = FLOW_EXTRAS.get(kind, NOTHING) | details
     return flow
+
+
+ROUTES = CONFIGURATIONS.routes(
+    ("POST", "billing_portal/sessions", "billing_portal.session_create", create_session),
+)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from interlock.api.sandbox.core.errors import NOTHING, Obj, invalid, missing
-from interlock.api.sandbox.core.forms import assign, merge_metadata, metadata, require
-from interlock.api.sandbox.core.ledger import Ledger, in_range, same
+from interlock.api.sandbox.core.forms import require
+from interlock.api.sandbox.core.ledger import Ledger
+from interlock.api.sandbox.core.resource import Resource
 
 LONGEST = {"day": 3 * 365, "week": 3 * 52, "month": 3 * 12, "year": 3}
 """Three years, as the `interval_count` of each interval."""
@@ -13,18 +14,16 @@ LONGEST = {"day": 3 * 365, "week": 3 * 52, "month": 3 * 12, "year": 3}
 # -- products --------------------------------------------------------------------------------------
 
 
+PRODUCT_FIELDS = ("active", "name", "description", "images", "default_price", "marketing_features", "unit_label", "url",
+                  "statement_descriptor", "shippable", "tax_code")  # fmt: skip
+
+
 def create_product(w: Ledger, p: Obj) -> Obj:
     """POST /v1/products"""
     require(p, "name")
-    product: Obj = {
-        "id": p.get("id") or w.new_id("prod_"), "object": "product", "active": p.get("active", True),
-        "created": w.now, "default_price": None, "description": p.get("description"),
-        "images": p.get("images", []), "livemode": False,
-        "marketing_features": p.get("marketing_features", []), "metadata": metadata(p), "name": p["name"],
-        "package_dimensions": None, "shippable": p.get("shippable"),
-        "statement_descriptor": p.get("statement_descriptor"), "tax_code": p.get("tax_code"),
-        "unit_label": p.get("unit_label"), "updated": w.now, "url": p.get("url"),
-    }  # fmt: skip
+    lists: Obj = {"images": p.get("images") or [], "marketing_features": p.get("marketing_features") or []}
+    product = w.new("product", "prod_", p, PRODUCT_FIELDS, active=p.get("active", True), updated=w.now, **lists)
+    product["id"] = p.get("id") or product["id"]
     w.put(product)
     w.emit("product.created", product)
     if data := p.get("default_price_data"):
@@ -33,40 +32,31 @@ def create_product(w: Ledger, p: Obj) -> Obj:
     return product
 
 
-def update_product(w: Ledger, p: Obj, id_: str) -> Obj:
-    """POST /v1/products/:id"""
-    product = w.get("product", id_)
-    if p.get("name") == "":
+def _changed_product(w: Ledger, product: Obj, p: Obj) -> None:
+    if not product["name"]:
         raise invalid("A product's name can't be unset.", "name", "parameter_invalid_empty")
-    w.touch(product)
     if p.get("default_price"):
         w.of("price", p["default_price"], "default_price")
-    assign(product, p, "active", "name", "description", "images", "default_price", "marketing_features",
-           "unit_label", "url", "statement_descriptor", "shippable", "tax_code")  # fmt: skip
-    merge_metadata(product, p)
-    product["updated"] = w.now
-    w.emit("product.updated", product)
-    return product
 
 
-def delete_product(w: Ledger, _p: Obj, id_: str) -> Obj:
-    """DELETE /v1/products/:id"""
-    product = w.get("product", id_)
-    if any(price["product"] == id_ for price in w.all("price")):
+def _may_delete_product(w: Ledger, product: Obj) -> None:
+    if any(price["product"] == product["id"] for price in w.all("price")):
         raise invalid("This product cannot be deleted because it has one or more user-created prices.", "id")
-    w.emit("product.deleted", product)
-    return w.replace(product, {"id": id_, "object": "product", "deleted": True})
-
-
-def list_products(w: Ledger, p: Obj) -> Obj:
-    """GET /v1/products"""
-    return w.page("product", p, "/v1/products", lambda o: (
-        same(o, p, "active") and ("ids" not in p or o["id"] in p["ids"])
-        and in_range(o["created"], p.get("created"))
-    ))  # fmt: skip
 
 
 # -- prices ----------------------------------------------------------------------------------------
+
+
+def new_price(w: Ledger, p: Obj, product: str, recurring: Obj | None, active: bool) -> Obj:
+    """A price, not kept yet."""
+    amount = p.get("unit_amount")
+    return w.new(
+        "price", "price_", p, ("nickname",), active=active, billing_scheme=p.get("billing_scheme", "per_unit"),
+        currency=str(p["currency"]).lower(), product=product, recurring=recurring,
+        tax_behavior=p.get("tax_behavior", "unspecified"), type="recurring" if recurring else "one_time",
+        unit_amount=amount,
+        unit_amount_decimal=p.get("unit_amount_decimal") or (None if amount is None else str(amount)),
+    )  # fmt: skip
 
 
 def create_price(w: Ledger, p: Obj, id_: str | None = None) -> Obj:
@@ -77,26 +67,28 @@ def create_price(w: Ledger, p: Obj, id_: str | None = None) -> Obj:
     else:
         require(p, "product")
         product = w.of("product", p["product"], "product")
-    recurring = p.get("recurring")
     if "unit_amount" not in p and "unit_amount_decimal" not in p and not p.get("custom_unit_amount"):
         raise missing("unit_amount")
-    amount = p.get("unit_amount")
-    price: Obj = {
-        "id": id_ or w.new_id("price_"), "object": "price", "active": p.get("active", True),
-        "billing_scheme": p.get("billing_scheme", "per_unit"), "created": w.now,
-        "currency": str(p["currency"]).lower(), "custom_unit_amount": None, "livemode": False,
-        "lookup_key": None, "metadata": metadata(p), "nickname": p.get("nickname"),
-        "product": product["id"],
-        "recurring": recurring_of(w, recurring) if recurring else None,
-        "tax_behavior": p.get("tax_behavior", "unspecified"), "tiers_mode": None,
-        "transform_quantity": None, "type": "recurring" if recurring else "one_time",
-        "unit_amount": amount,
-        "unit_amount_decimal": p.get("unit_amount_decimal") or (None if amount is None else str(amount)),
-    }  # fmt: skip
+    recurring = recurring_of(w, p["recurring"]) if p.get("recurring") else None
+    price = new_price(w, p, product["id"], recurring, active=p.get("active", True))
+    price["id"] = id_ or price["id"]
     w.put(price)
     _set_lookup_key(w, price, p)
     w.emit("price.created", price)
     return price
+
+
+def pricing_of(price: Obj) -> Obj:
+    """The `pricing` of an invoice's line or item."""
+    return {
+        "type": "price_details", "unit_amount_decimal": price["unit_amount_decimal"],
+        "price_details": {"price": price["id"], "product": price["product"]},
+    }  # fmt: skip
+
+
+def product_name(w: Ledger, price: Obj) -> str:
+    """The name of what is sold; a deleted or inline product is named by its id."""
+    return str((w.find("product", price["product"]) or NOTHING).get("name") or price["product"])
 
 
 def same_currency(price: Obj, expected: str | None, param: str) -> str:
@@ -137,22 +129,19 @@ def _set_lookup_key(w: Ledger, price: Obj, p: Obj) -> None:
     price["lookup_key"] = key or None
 
 
-def update_price(w: Ledger, p: Obj, id_: str) -> Obj:
-    """POST /v1/prices/:id"""
-    price = w.touch(w.get("price", id_))
-    assign(price, p, "active", "nickname", "tax_behavior")
-    _set_lookup_key(w, price, p)
-    merge_metadata(price, p)
-    w.emit("price.updated", price)
-    return price
-
-
-def list_prices(w: Ledger, p: Obj) -> Obj:
-    """GET /v1/prices"""
+def _wanted_price(_w: Ledger, o: Obj, p: Obj) -> bool:
     recurring = p.get("recurring") or NOTHING
-    return w.page("price", p, "/v1/prices", lambda o: (
-        same(o, p, "active", "product", "type", "currency")
-        and ("lookup_keys" not in p or o["lookup_key"] in p["lookup_keys"])
-        and all((o["recurring"] or NOTHING).get(k) == v for k, v in recurring.items())
-        and in_range(o["created"], p.get("created"))
-    ))  # fmt: skip
+    return ("lookup_keys" not in p or o["lookup_key"] in p["lookup_keys"]) and all(
+        (o["recurring"] or NOTHING).get(k) == v for k, v in recurring.items()
+    )
+
+
+PRODUCTS = Resource(
+    "product", "products", create_product, PRODUCT_FIELDS, _changed_product, filters=("active",),
+    where=lambda _w, o, p: "ids" not in p or o["id"] in p["ids"], delete=_may_delete_product, events="product",
+)  # fmt: skip
+PRICES = Resource(
+    "price", "prices", create_price, ("active", "nickname", "tax_behavior"), _set_lookup_key,
+    filters=("active", "product", "type", "currency"), where=_wanted_price, events="price",
+)  # fmt: skip
+ROUTES = PRODUCTS.routes() + PRICES.routes()

@@ -7,8 +7,8 @@ invoice items for the next invoice.
 from __future__ import annotations
 
 from interlock.api.sandbox.core.errors import NOTHING, Obj
-from interlock.api.sandbox.core.forms import metadata
 from interlock.api.sandbox.core.ledger import Ledger
+from interlock.api.sandbox.objects.products import pricing_of, product_name
 
 
 def prorate(w: Ledger, sub: Obj, old: list[Obj], new: list[Obj], at: int) -> None:
@@ -32,11 +32,10 @@ def _owe(w: Ledger, sub: Obj, item: Obj, sign: int, word: str, at: int) -> None:
     start, end = int(item["current_period_start"]), int(item["current_period_end"])
     whole = int(item["price"]["unit_amount"] or 0) * int(item["quantity"])
     share = max(0, end - max(at, start)) / max(1, end - start)
-    product = w.find("product", item["price"]["product"]) or {"name": item["price"]["product"]}
     new_item(
         w, customer=sub["customer"], amount=sign * round(whole * share), currency=sub["currency"], sub=sub,
         price=item["price"], quantity=item["quantity"], period=(max(at, start), end), proration=True,
-        description=f"{word} time on {item['quantity']} × {product['name']}",
+        description=f"{word} time on {item['quantity']} × {product_name(w, item['price'])}",
     )  # fmt: skip
 
 
@@ -46,24 +45,17 @@ def new_item(
     proration: bool = False, invoice: str | None = None, given: Obj | None = None,
 ) -> Obj:  # fmt: skip
     """An invoice item, waiting for an invoice unless one is named."""
-    item: Obj = {
-        "id": w.new_id("ii_"), "object": "invoiceitem", "amount": amount, "currency": currency,
-        "customer": customer, "customer_account": None, "date": w.now, "description": description,
-        "discountable": not proration, "discounts": [], "invoice": invoice, "livemode": False,
-        "metadata": metadata(given or NOTHING), "net_amount": amount,
-        "parent": {
+    item = w.new(
+        "invoiceitem", "ii_", given or NOTHING, amount=amount, currency=currency, customer=customer, date=w.now,
+        description=description, discountable=not proration, discounts=[], invoice=invoice, net_amount=amount,
+        parent={
             "type": "subscription_details",
             "subscription_details": {"subscription": sub["id"], "subscription_item": None},
         } if sub else None,
-        "period": {"start": period[0], "end": period[1]},
-        "pricing": {
-            "type": "price_details", "unit_amount_decimal": price["unit_amount_decimal"],
-            "price_details": {"price": price["id"], "product": price["product"]},
-        } if price else None,
-        "proration": proration, "proration_details": None, "quantity": quantity,
-        "quantity_decimal": str(quantity), "tax_rates": [],
-        "test_clock": (sub or w.get("customer", customer)).get("test_clock"),
-    }  # fmt: skip
+        period={"start": period[0], "end": period[1]}, pricing=pricing_of(price) if price else None,
+        proration=proration, quantity=quantity, quantity_decimal=str(quantity), tax_rates=[],
+        test_clock=(sub or w.get("customer", customer)).get("test_clock"),
+    )  # fmt: skip
     if price:
         w.note(item["id"])["price"] = price["id"]
     w.put(item)

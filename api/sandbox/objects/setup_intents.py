@@ -4,34 +4,26 @@ from __future__ import annotations
 
 from interlock.api.sandbox.core.cards import AUTHENTICATE, OK, Card
 from interlock.api.sandbox.core.errors import Obj, invalid
-from interlock.api.sandbox.core.forms import metadata
 from interlock.api.sandbox.core.ledger import Ledger
+from interlock.api.sandbox.core.resource import Resource
 from interlock.api.sandbox.objects import payments
 
 
 def create_setup_intent(w: Ledger, p: Obj) -> Obj:
     """POST /v1/setup_intents"""
-    id_ = w.new_id("seti_")
-    intent: Obj = {
-        "id": id_, "object": "setup_intent", "allowed_payment_method_types": None, "application": None,
-        "automatic_payment_methods": None, "cancellation_reason": None,
-        "client_secret": f"{id_}_secret_{w.new_id('')}", "created": w.now, "customer": p.get("customer"),
-        "customer_account": None, "description": p.get("description"),
-        "excluded_payment_method_types": None, "flow_directions": None, "last_setup_error": None,
-        "latest_attempt": None, "livemode": False, "mandate": None, "metadata": metadata(p),
-        "next_action": None, "on_behalf_of": None, "payment_method": None,
-        "payment_method_configuration_details": None,
-        "payment_method_options": {"card": {"mandate_options": None, "network": None,
-                                            "request_three_d_secure": "automatic"}},
-        "payment_method_types": ["card"], "single_use_mandate": None,
-        "status": "requires_payment_method", "usage": p.get("usage", "off_session"),
-    }  # fmt: skip
+    intent = w.new(
+        "setup_intent", "seti_", p, ("customer", "description"), payment_method_types=["card"],
+        payment_method_options={"card": {"mandate_options": None, "network": None,
+                                         "request_three_d_secure": "automatic"}},
+        status="requires_payment_method", usage=p.get("usage", "off_session"),
+    )  # fmt: skip
+    intent["client_secret"] = f"{intent['id']}_secret_{w.new_id('')}"
     w.put(intent)
     w.emit("setup_intent.created", intent)
     if name := p.get("payment_method"):
         intent["payment_method"] = payments.method_named(w, name)["id"]
         intent["status"] = "requires_confirmation"
-    return confirm_setup_intent(w, p, id_) if p.get("confirm") else intent
+    return confirm_setup_intent(w, p, intent["id"]) if p.get("confirm") else intent
 
 
 def confirm_setup_intent(w: Ledger, p: Obj, id_: str) -> Obj:
@@ -78,3 +70,10 @@ def cancel_setup_intent(w: Ledger, p: Obj, id_: str) -> Obj:
     intent |= {"status": "canceled", "cancellation_reason": p.get("cancellation_reason"), "next_action": None}
     w.emit("setup_intent.canceled", intent)
     return intent
+
+
+INTENTS = Resource("setup_intent", "setup_intents", create_setup_intent, filters=("customer", "payment_method"))
+ROUTES = INTENTS.routes(
+    ("POST", "setup_intents/*/confirm", "setup_intent_confirm", confirm_setup_intent),
+    ("POST", "setup_intents/*/cancel", "setup_intent_cancel", cancel_setup_intent),
+)

@@ -9,6 +9,7 @@ from interlock.api.sandbox.core.errors import NOTHING, Obj, StripeError, invalid
 from interlock.api.sandbox.core.forms import assign, cleared, merge_metadata
 from interlock.api.sandbox.core.ledger import Ledger
 from interlock.api.sandbox.core.periods import DAY, HOUR
+from interlock.api.sandbox.core.resource import Route
 from interlock.api.sandbox.objects import collection, invoice_document
 from interlock.api.sandbox.objects.lifecycle import earliest_end, ended_without_method, warn_of_trial_end
 from interlock.api.sandbox.objects.products import same_currency
@@ -251,3 +252,11 @@ def _resume(w: Ledger, sub: Obj, behavior: str) -> None:
         w.touch(sub)
         sub |= {"status": "past_due", "status_details": None}
         w.emit("customer.subscription.updated", sub)
+
+
+ROUTES = (
+    Route("POST", "subscriptions/*", "subscription_update", update_subscription),
+    Route("DELETE", "subscriptions/*", "subscription_cancel", cancel_subscription),
+    Route("POST", "subscriptions/*/pause", "subscription_pause", pause_subscription),
+    Route("POST", "subscriptions/*/resume", "subscription_resume", resume_subscription),
+)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from interlock.api.sandbox.core.errors import NOTHING, Obj, no_such
 from interlock.api.sandbox.core.forms import require
 from interlock.api.sandbox.core.ledger import Ledger
+from interlock.api.sandbox.core.resource import Route
 from interlock.api.sandbox.objects.subscription_changes import living, update_subscription
 
 _OF_THE_ITEM = ("price", "plan", "price_data", "quantity", "metadata")
@@ -56,3 +57,12 @@ def list_subscription_items(w: Ledger, p: Obj) -> Obj:
     sub = w.of("subscription", p["subscription"], "subscription")
     return {"object": "list", "data": sub["items"]["data"], "has_more": False,
             "url": "/v1/subscription_items"}  # fmt: skip
+
+
+ROUTES = (
+    Route("POST", "subscription_items", "subscription_item_create", create_subscription_item),
+    Route("GET", "subscription_items", "subscription_item_list", list_subscription_items),
+    Route("GET", "subscription_items/*", "subscription_item_retrieve", get_subscription_item),
+    Route("POST", "subscription_items/*", "subscription_item_update", update_subscription_item),
+    Route("DELETE", "subscription_items/*", "subscription_item_delete", delete_subscription_item),
+)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from interlock.api.sandbox.core.cards import AUTHENTICATE, OK, PROCESSING
 from interlock.api.sandbox.core.errors import EMPTY, NOTHING, Obj, StripeError, invalid
-from interlock.api.sandbox.core.forms import cleared, metadata, require
-from interlock.api.sandbox.core.ledger import Ledger, in_range, same
+from interlock.api.sandbox.core.forms import cleared, require
+from interlock.api.sandbox.core.ledger import Ledger, in_range
 from interlock.api.sandbox.core.periods import DAY, in_future, period_end
+from interlock.api.sandbox.core.resource import Resource
 from interlock.api.sandbox.objects import collection, invoice_document, payments
 from interlock.api.sandbox.objects.discounts import Use, redeem
 from interlock.api.sandbox.objects.lifecycle import earliest_end, warn_of_trial_end
-from interlock.api.sandbox.objects.products import create_product, recurring_of, same_currency
+from interlock.api.sandbox.objects.products import create_product, new_price, recurring_of, same_currency
 
 ENDED = ("canceled", "incomplete_expired")
 TRIAL_DAYS_MAX = 730
@@ -24,15 +25,7 @@ def price_for(w: Ledger, given: Obj, param: str) -> Obj:
         require(data, "currency", "recurring")
         product = data.get("product") or create_product(w, {"name": "Inline product"})["id"]
         w.of("product", product, f"{param}[price_data][product]")
-        amount = data.get("unit_amount")
-        return w.put({
-            "id": w.new_id("price_"), "object": "price", "active": False, "billing_scheme": "per_unit",
-            "created": w.now, "currency": data["currency"].lower(), "custom_unit_amount": None,
-            "livemode": False, "lookup_key": None, "metadata": {}, "nickname": None, "product": product,
-            "recurring": recurring_of(w, data["recurring"]), "tax_behavior": "unspecified",
-            "tiers_mode": None, "transform_quantity": None, "type": "recurring", "unit_amount": amount,
-            "unit_amount_decimal": data.get("unit_amount_decimal") or str(amount),
-        })  # fmt: skip
+        return w.put(new_price(w, data, product, recurring_of(w, data["recurring"]), active=False))
     name = given.get("price") or given.get("plan")
     if not name:
         raise invalid(f"Missing required param: {param}[price].", f"{param}[price]", "parameter_missing")
@@ -60,14 +53,12 @@ def new_item(w: Ledger, sub: str, given: Obj, period: tuple[int, int], param: st
     """One item of a subscription."""
     price = price_for(w, given, param)
     quantity = quantity_of(given, param)
-    item: Obj = {
-        "id": w.new_id("si_"), "object": "subscription_item", "billing_thresholds": None, "created": w.now,
-        "current_period_end": period[1], "current_period_start": period[0], "discounts": [],
-        "metadata": metadata(given), "price": dict(price), "quantity": quantity, "subscription": sub,
-        "tax_rates": [],
-    }  # fmt: skip
-    if price["recurring"]["usage_type"] == "metered":
-        item.pop("quantity")
+    item = w.new(
+        "subscription_item", "si_", given, current_period_end=period[1], current_period_start=period[0], discounts=[],
+        price=dict(price), subscription=sub, tax_rates=[],
+    )  # fmt: skip
+    if price["recurring"]["usage_type"] != "metered":
+        item["quantity"] = quantity
     w.note(item["id"])["subscription"] = sub
     return item
 
@@ -159,40 +150,29 @@ def _blank(w: Ledger, customer: Obj, p: Obj) -> Obj:
         raise invalid("When creating a subscription with `collection_method=send_invoice`, you must specify "
                       "`days_until_due`.", "days_until_due")  # fmt: skip
     start = {"charge_automatically": "incomplete", "send_invoice": "active"}[collection_method]
-    id_ = w.new_id("sub_")
     anchor = p.get("billing_cycle_anchor") or trial_end or w.now
-    sub: Obj = {
-        "id": id_, "object": "subscription", "application": None, "application_fee_percent": None,
-        "automatic_tax": {"disabled_reason": None, "enabled": False, "liability": None},
-        "billing_cycle_anchor": anchor, "billing_cycle_anchor_config": None,
-        "billing_mode": _billing_mode(p), "billing_schedules": [], "billing_thresholds": None,
-        "cancel_at": None, "cancel_at_period_end": False, "canceled_at": None,
-        "cancellation_details": {"comment": None, "feedback": None, "feedback_option": None, "reason": None},
-        "collection_method": collection_method, "created": w.now, "currency": "usd",
-        "customer": customer["id"], "customer_account": None, "days_until_due": p.get("days_until_due"),
-        "default_payment_method": None, "default_source": p.get("default_source"),
-        "default_tax_rates": [], "description": p.get("description") or None, "discounts": [],
-        "ended_at": None, "invoice_settings": {"account_tax_ids": None, "custom_fields": None,
-                                               "description": None, "footer": None,
-                                               "issuer": {"type": "self"}},
-        "items": {"object": "list", "data": [], "has_more": False,
-                  "url": f"/v1/subscription_items?subscription={id_}"},
-        "latest_invoice": None, "livemode": False, "managed_payments": None, "metadata": metadata(p),
-        "next_pending_invoice_item_invoice": None, "on_behalf_of": None, "pause_collection": None,
-        "payment_settings": {"payment_method_options": None, "payment_method_types": None,
-                             "save_default_payment_method": "off"} | cleared(p.get("payment_settings")),
-        "pending_invoice_item_interval": None, "pending_setup_intent": None, "pending_update": None,
-        "schedule": None, "start_date": w.now, "status": "trialing" if trial_end else start,
-        "status_details": None, "test_clock": customer.get("test_clock"), "transfer_data": None,
-        "trial_end": trial_end, "trial_settings": _trial_settings(p),
-        "trial_start": w.now if trial_end else None,
-    }  # fmt: skip
+    sub = w.new(
+        "subscription", "sub_", p, ("days_until_due", "default_source", "description"),
+        automatic_tax={"disabled_reason": None, "enabled": False, "liability": None}, billing_cycle_anchor=anchor,
+        billing_mode=_billing_mode(p), billing_schedules=[], cancel_at_period_end=False,
+        cancellation_details=dict.fromkeys(("comment", "feedback", "feedback_option", "reason")),
+        collection_method=collection_method, currency="usd", customer=customer["id"], default_tax_rates=[],
+        discounts=[], start_date=w.now, status="trialing" if trial_end else start,
+        invoice_settings=dict.fromkeys(("account_tax_ids", "custom_fields", "description", "footer"))
+        | {"issuer": {"type": "self"}},
+        payment_settings={"payment_method_options": None, "payment_method_types": None,
+                          "save_default_payment_method": "off"} | cleared(p.get("payment_settings")),
+        test_clock=customer.get("test_clock"), trial_end=trial_end, trial_settings=_trial_settings(p),
+        trial_start=w.now if trial_end else None,
+    )  # fmt: skip
+    url = f"/v1/subscription_items?subscription={sub['id']}"
+    sub |= {"items": {"object": "list", "data": [], "has_more": False, "url": url}}
     if name := p.get("default_payment_method"):
         sub["default_payment_method"] = own_method(w, customer["id"], name)
     items: list[Obj] = sub["items"]["data"]
     currency = p.get("currency")
     for n, given in enumerate(p["items"]):
-        items.append(new_item(w, id_, given, (w.now, trial_end or w.now), f"items[{n}]"))
+        items.append(new_item(w, sub["id"], given, (w.now, trial_end or w.now), f"items[{n}]"))
         currency = same_currency(items[n]["price"], currency, f"items[{n}][price]")
     check_anchor(w, p, [item["price"] for item in items])
     if "cancel_at_period_end" in p or "cancel_at" in p:
@@ -290,28 +270,16 @@ def _unpaid(outcome: str) -> StripeError:
 # -- read ------------------------------------------------------------------------------------------
 
 
-def get_subscription(w: Ledger, _p: Obj, id_: str) -> Obj:
-    """GET /v1/subscriptions/:id"""
-    return w.get("subscription", id_)
-
-
-def list_subscriptions(w: Ledger, p: Obj) -> Obj:
-    """GET /v1/subscriptions; without `status` those that are not canceled."""
+def _wanted(_w: Ledger, o: Obj, p: Obj) -> bool:
+    """Without `status` those that are not canceled; those on a test clock only when it or the customer is named."""
     status = p.get("status")
-
-    def wanted(o: Obj) -> bool:
-        if status == "ended":
-            return o["status"] in ENDED
-        return o["status"] != "canceled" if status is None else status in ("all", o["status"])
-
-    return w.page("subscription", p, "/v1/subscriptions", lambda o: (
-        wanted(o) and same(o, p, "customer", "collection_method")
-        and ("price" not in p or any(i["price"]["id"] == p["price"] for i in o["items"]["data"]))
-        and (o["test_clock"] == p["test_clock"] if "test_clock" in p else
-             o["test_clock"] is None or "customer" in p)
-        and in_range(o["created"], p.get("created"))
-        and in_range(earliest_end(o), p.get("current_period_end"))
-    ))  # fmt: skip
+    if status == "ended":
+        stands = o["status"] in ENDED
+    else:
+        stands = o["status"] != "canceled" if status is None else status in ("all", o["status"])
+    clock = o["test_clock"] == p["test_clock"] if "test_clock" in p else o["test_clock"] is None or "customer" in p
+    priced = "price" not in p or any(i["price"]["id"] == p["price"] for i in o["items"]["data"])
+    return stands and clock and priced and in_range(earliest_end(o), p.get("current_period_end"))
 
 
 # -- planned ends ----------------------------------------------------------------------------------
@@ -338,3 +306,7 @@ def schedule_cancel(w: Ledger, sub: Obj, p: Obj) -> None:
     sub["cancellation_details"]["reason"] = "cancellation_requested" if at else None
     if not at:
         sub["cancellation_details"] |= {"comment": None, "feedback": None}
+
+
+ROUTES = Resource("subscription", "subscriptions", create_subscription, filters=("customer", "collection_method"),
+                  where=_wanted).routes()  # fmt: skip

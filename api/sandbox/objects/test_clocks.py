@@ -6,29 +6,19 @@ from interlock.api.sandbox.core.errors import Obj, invalid
 from interlock.api.sandbox.core.forms import require
 from interlock.api.sandbox.core.ledger import Ledger
 from interlock.api.sandbox.core.periods import DAY
+from interlock.api.sandbox.core.resource import Resource
 
 
 def create_clock(w: Ledger, p: Obj) -> Obj:
     """POST /v1/test_helpers/test_clocks"""
     require(p, "frozen_time")
-    clock: Obj = {
-        "id": w.new_id("clock_"), "object": "test_helpers.test_clock", "created": w.time,
-        "deletes_after": w.time + 30 * DAY, "frozen_time": p["frozen_time"], "livemode": False,
-        "name": p.get("name"), "status": "ready", "status_details": {},
-    }  # fmt: skip
+    clock = w.new(
+        "test_helpers.test_clock", "clock_", p, ("frozen_time", "name"), created=w.time,
+        deletes_after=w.time + 30 * DAY, status="ready", status_details={},
+    )  # fmt: skip
     w.put(clock)
     w.emit("test_helpers.test_clock.created", clock)
     return clock
-
-
-def get_clock(w: Ledger, _p: Obj, id_: str) -> Obj:
-    """GET /v1/test_helpers/test_clocks/:id"""
-    return w.get("test_helpers.test_clock", id_)
-
-
-def list_clocks(w: Ledger, p: Obj) -> Obj:
-    """GET /v1/test_helpers/test_clocks"""
-    return w.page("test_helpers.test_clock", p, "/v1/test_helpers/test_clocks")
 
 
 def advance_clock(w: Ledger, p: Obj, id_: str) -> Obj:
@@ -57,3 +47,10 @@ def delete_clock(w: Ledger, _p: Obj, id_: str) -> Obj:
     w.replace(clock, {"id": id_, "object": "test_helpers.test_clock", "deleted": True})
     w.clock = None
     return clock
+
+
+CLOCKS = Resource("test_helpers.test_clock", "test_helpers/test_clocks", create_clock)
+ROUTES = CLOCKS.routes(
+    ("DELETE", "test_helpers/test_clocks/*", "test_helpers.test_clock_delete", delete_clock),
+    ("POST", "test_helpers/test_clocks/*/advance", "test_helpers.test_clock_advance", advance_clock),
+)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from interlock.api.sandbox.core.errors import Obj, invalid
-from interlock.api.sandbox.core.forms import assign, merge_metadata, metadata, require
+from interlock.api.sandbox.core.forms import require
 from interlock.api.sandbox.core.ledger import Ledger
 from interlock.api.sandbox.core.periods import DAY
+from interlock.api.sandbox.core.resource import Resource
 
 ENDPOINTS_MAX = 16
 ROLL_FOR = DAY
@@ -18,43 +19,24 @@ def create_endpoint(w: Ledger, p: Obj, secret: str | None = None) -> Obj:
         raise invalid(f"You have reached the maximum of {ENDPOINTS_MAX} test webhook endpoints.")
     if not p["url"].startswith(("http://", "https://")):
         raise invalid("Invalid URL: an explicit scheme (such as https) must be provided.", "url", "url_invalid")
-    endpoint: Obj = {
-        "id": w.new_id("we_"), "object": "webhook_endpoint", "api_version": p.get("api_version"),
-        "application": None, "created": w.now, "description": p.get("description"),
-        "enabled_events": p["enabled_events"], "livemode": False, "metadata": metadata(p),
-        "status": "enabled", "url": p["url"],
-    }  # fmt: skip
+    endpoint = w.new("webhook_endpoint", "we_", p, ("api_version", "description", "enabled_events", "url"),
+                     status="enabled")  # fmt: skip
     w.note(endpoint["id"])["secrets"] = [{"secret": secret or w.new_id("whsec_"), "until": None}]
     w.put(endpoint)
     return endpoint | {"secret": w.notes[endpoint["id"]]["secrets"][0]["secret"]}
 
 
-def get_endpoint(w: Ledger, _p: Obj, id_: str) -> Obj:
-    """GET /v1/webhook_endpoints/:id"""
-    return w.get("webhook_endpoint", id_)
-
-
-def update_endpoint(w: Ledger, p: Obj, id_: str) -> Obj:
-    """POST /v1/webhook_endpoints/:id"""
-    endpoint = w.touch(w.get("webhook_endpoint", id_))
-    if p.get("url") == "":
+def _change(_w: Ledger, endpoint: Obj, p: Obj) -> None:
+    if not endpoint["url"]:
         raise invalid("An endpoint's url can't be unset.", "url", "parameter_invalid_empty")
-    assign(endpoint, p, "url", "description", "enabled_events")
-    merge_metadata(endpoint, p)
     if "disabled" in p:
         endpoint["status"] = "disabled" if p["disabled"] else "enabled"
-    return endpoint
 
 
 def delete_endpoint(w: Ledger, _p: Obj, id_: str) -> Obj:
-    """DELETE /v1/webhook_endpoints/:id"""
+    """DELETE /v1/webhook_endpoints/:id; no stub is left."""
     w.forget("webhook_endpoint", w.get("webhook_endpoint", id_))
     return {"id": id_, "object": "webhook_endpoint", "deleted": True}
-
-
-def list_endpoints(w: Ledger, p: Obj) -> Obj:
-    """GET /v1/webhook_endpoints"""
-    return w.page("webhook_endpoint", p, "/v1/webhook_endpoints")
 
 
 def roll_secret(w: Ledger, id_: str, secret: str | None = None, keep_for: int = ROLL_FOR) -> str:
@@ -78,3 +60,8 @@ def wants(endpoint: Obj, type_: str) -> bool:
     """Does this endpoint take this type?"""
     enabled: list[str] = endpoint["enabled_events"]
     return endpoint["status"] == "enabled" and ("*" in enabled or type_ in enabled)
+
+
+ENDPOINTS = Resource("webhook_endpoint", "webhook_endpoints", create_endpoint, ("url", "description", "enabled_events"),
+                     _change)  # fmt: skip
+ROUTES = ENDPOINTS.routes(("DELETE", "webhook_endpoints/*", "webhook_endpoint_delete", delete_endpoint))
