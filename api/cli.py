@@ -24,12 +24,7 @@ from interlock.api.app import create_app, installed_version
 from interlock.api.http import server
 from interlock.api.http.server import listen
 from interlock.api.settings import load_settings
-from interlock.engine import diagram
-from interlock.engine.config import Config
-from interlock.engine.errors import InterlockError
-from interlock.engine.flow.sweep import Difference
-from interlock.engine.interlock import Interlock
-from interlock.engine.operate.move import move
+from interlock.engine import Config, Difference, Interlock, InterlockError, diagram, move
 
 P = ParamSpec("P")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -101,7 +96,7 @@ def serve(host: str, port: int, workers: int) -> None:
     if workers > 1 and settings.database_url.startswith("sqlite"):
         raise click.UsageError("--workers: SQLite has one writing process; more than one worker needs PostgreSQL")
     # Each worker makes its own application of the same environment; one alone is made here, where faults are told.
-    app = create_app(settings) if workers == 1 else "interlock.api.http.server:worker"
+    app = create_app(settings) if workers == 1 else "interlock.api.app:worker"
     words = f"Interlock serves http://{f'[{host}]' if ':' in host else host}:{port}"
     with listen(host, port) as bound:
         if not server.serve(app, bound, workers, lambda: out.print(words, highlight=False)):

@@ -1,33 +1,56 @@
-"""Interlock: a state-machine subscription engine for Stripe.
+"""Interlock's engine, and the only names of it that the API may import.
 
-Read `table`, `machine`, `inbox` and `truth`, in this order, and you know the system.
+To read it, take the rule first: `core/table`, `core/machine`, `core/guards`.  Then what one event does:
+`units/evidence`, `units/owners`.  Then what runs by itself: `flow/runner`, `flow/asker`, `flow/sweep`.
 """
 
-from interlock.engine.config import Config
+from interlock.engine import diagram, errors
+from interlock.engine.config import Clock, Config
 from interlock.engine.core.access import Access, access, available_actions
 from interlock.engine.core.catalogue import Catalogue, load_catalogue, read_catalogue
 from interlock.engine.core.machine import decide
 from interlock.engine.core.states import Decision, Evidence, Facts, Kind, Outcome, State, Subscription
 from interlock.engine.core.table import TRANSITIONS, Transition
-from interlock.engine.interlock import Interlock
+from interlock.engine.core.view import AccessShown, PlanHeld
+from interlock.engine.errors import BadConfiguration, InterlockError
+from interlock.engine.flow.streams import Watch
+from interlock.engine.flow.sweep import Difference
+from interlock.engine.interlock import Entry, HistoryPage, Interlock, PlanShown, Shown
+from interlock.engine.operate.move import move
+from interlock.engine.wire.objects import usable_user
 
 __all__ = [
     "TRANSITIONS",
     "Access",
+    "AccessShown",
+    "BadConfiguration",
     "Catalogue",
+    "Clock",
     "Config",
     "Decision",
+    "Difference",
+    "Entry",
     "Evidence",
     "Facts",
+    "HistoryPage",
     "Interlock",
+    "InterlockError",
     "Kind",
     "Outcome",
+    "PlanHeld",
+    "PlanShown",
+    "Shown",
     "State",
     "Subscription",
     "Transition",
+    "Watch",
     "access",
     "available_actions",
     "decide",
+    "diagram",
+    "errors",
     "load_catalogue",
+    "move",
     "read_catalogue",
+    "usable_user",
 ]

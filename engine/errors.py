@@ -1,44 +1,75 @@
-"""What can go wrong, each with the words that its caller is shown.  `api.problems` gives each its HTTP status."""
+"""What can go wrong, each with its code and the words that its caller is shown.  The API gives each its status."""
 
 from __future__ import annotations
 
 import traceback
+from typing import Any
 
 
 class InterlockError(Exception):
-    """Something that a caller caused or must know; its text is safe to show."""
+    """Something that a caller caused or must know; its text is safe to show.
+
+    `code` names the kind, for programs.  `members` are shown beside the words, such as the `url` of an open invoice.
+    """
+
+    code: str = "internal"
+
+    def __init__(self, words: str = "", **members: Any) -> None:
+        super().__init__(*((words,) if words else ()))
+        self.members = members
+
+    @property
+    def detail(self) -> str:
+        """What happened, for a person: the error's own words, else what its class says of itself."""
+        return str(self) or (type(self).__doc__ or "").strip()
 
 
 class BadSignature(InterlockError):
     """The Stripe-Signature header does not prove that Stripe sent this body now."""
 
+    code = "bad_signature"
+
 
 class BadEvent(InterlockError):
     """The body is signed, but it is not a Stripe event."""
+
+    code = "bad_event"
 
 
 class StoreUnavailable(InterlockError):
     """The database can't take it now; nothing was stored, send it again."""
 
+    code = "store_unavailable"
+
 
 class UnknownPlan(InterlockError):
     """The plan catalogue has no plan of that name."""
+
+    code = "unknown_plan"
 
 
 class UnknownPromotionCode(InterlockError):
     """Stripe knows no active promotion code of that name, or does not take it for this customer and plan."""
 
+    code = "unknown_promotion_code"
+
 
 class AlreadySubscribed(InterlockError):
     """A subscription lives; the portal is where it is changed."""
+
+    code = "already_subscribed"
 
 
 class NoCustomer(InterlockError):
     """There is no Stripe customer for this user yet; a checkout makes one."""
 
+    code = "no_customer"
+
 
 class StripeRefused(InterlockError):
     """Stripe answered, and the answer was no; `param` is the parameter that it names, where it names one."""
+
+    code = "stripe_refused"
 
     def __init__(self, words: str, param: str | None = None) -> None:
         super().__init__(words)
@@ -48,9 +79,13 @@ class StripeRefused(InterlockError):
 class StripeUnavailable(InterlockError):
     """Stripe could not be reached in time."""
 
+    code = "stripe_unavailable"
+
 
 class BadConfiguration(InterlockError):
     """A setting, the plan catalogue or the database's schema does not fit; the text names it."""
+
+    code = "bad_configuration"
 
 
 def place_of(error: BaseException) -> str:

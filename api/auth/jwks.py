@@ -1,4 +1,4 @@
-"""The keys that a token issuer publishes: fetched when needed, kept with bounds, never asked for more than seldom."""
+"""The keys that a token issuer publishes: fetched when needed, kept with bounds, and asked for seldom."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import httpx
 import jwt
 import msgspec
 
+from interlock.api.http.problems import ApiError
 from interlock.api.settings.algorithms import key_fits
 
 log = logging.getLogger("interlock.jwks")
@@ -22,10 +23,6 @@ RETRY_AFTER: Final = 30.0
 TIMEOUT: Final = 5.0
 MAX_BODY: Final = 256 * 1024
 MAX_KEYS: Final = 64
-
-
-class KeysUnavailable(Exception):
-    """The issuer's keys can't be read now, so no token can be verified."""
 
 
 class _KeySet(msgspec.Struct):
@@ -49,12 +46,15 @@ class JwksKeys:
         await self._client.aclose()
 
     async def key(self, kid: Any) -> Any:
-        """Return the key of that `kid` (or the only key there is, for a token without one), None where unknown."""
+        """Return the key of that `kid` (or the only key there is, for a token without one), None where unknown.
+
+        Raises ApiError (503) where no key could be read for a day.
+        """
         age = time.monotonic() - self._fetched_at
         if age > FRESH_FOR or self._find(kid) is None:
             await self._refresh()
         if time.monotonic() - self._fetched_at > KEEP_FOR:
-            raise KeysUnavailable("The token issuer's keys can't be read now.")
+            raise ApiError("keys_unavailable")
         return self._find(kid)
 
     def _find(self, kid: Any) -> Any:
@@ -63,7 +63,7 @@ class JwksKeys:
         return next(iter(self._keys.values())) if kid is None and len(self._keys) == 1 else None
 
     async def _refresh(self) -> None:
-        async with self._lock:  # whoever waited here finds the answer of the one who asked
+        async with self._lock:  # who waited here finds what the one before fetched
             if time.monotonic() - self._tried_at < RETRY_AFTER:
                 return
             self._tried_at = time.monotonic()

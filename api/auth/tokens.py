@@ -1,4 +1,4 @@
-"""Who is asking: a user's verified token, or the operator's.  Nothing but the token names a user."""
+"""Who is asking: a user's verified token, or a secret of the operator's or of your own backend."""
 
 from __future__ import annotations
 
@@ -6,42 +6,41 @@ import hashlib
 import hmac
 import math
 from collections import OrderedDict
-from typing import Any, Final, cast
+from collections.abc import Sequence
+from typing import Any, Final, TypeAlias, cast
 
 import jwt
-from litestar.connection import ASGIConnection, Request
-from litestar.datastructures import State
-from litestar.exceptions import NotAuthorizedException, NotFoundException
-from litestar.handlers import BaseRouteHandler
+from litestar.types import HTTPScope, WebSocketScope
 from msgspec import Struct
 
 from interlock.api.auth.jwks import JwksKeys
+from interlock.api.http.problems import ApiError
 from interlock.api.settings import Secret, TokenSettings
 from interlock.api.settings.algorithms import key_fits
-from interlock.engine.config import Clock
+from interlock.engine import Clock, usable_user
+
+HTTPConnectionScope: TypeAlias = HTTPScope | WebSocketScope
 
 MAX_TOKEN: Final = 8 * 1024
-MAX_SUBJECT: Final = 255
+MAX_EMAIL: Final = 512
 MAX_VERIFIED: Final = 4096
 VERIFIED_FOR: Final = 300
 """Seconds for which a verified token is not verified again: also how long a key may be gone before we notice."""
 
 
 class User(Struct, frozen=True):
-    """Whom a verified token speaks for, and until when (seconds since 1970)."""
+    """Whom a request is made for, and until when that is proven (seconds since 1970)."""
 
     id: str
-    expires_at: float
+    expires_at: float = math.inf
+    email: str | None = None
 
 
-UserRequest = Request[User, None, State]
-
-
-class Refused(NotAuthorizedException):
+class Refused(ApiError):
     """401: the bearer token is missing or does not prove who asks."""
 
     def __init__(self, detail: str) -> None:
-        super().__init__(detail=detail, headers={"WWW-Authenticate": "Bearer"})
+        super().__init__("unauthorized", detail)
 
 
 class Tokens:
@@ -97,7 +96,20 @@ class Tokens:
             )
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
             raise Refused("The bearer token is not valid.") from None
-        return _user_of(claims, now)
+        return self._user_of(claims, now)
+
+    def _user_of(self, claims: dict[str, Any], now: float) -> User:
+        expires_at, not_before = _seconds(claims.get("exp")), claims.get("nbf")
+        if expires_at is None or expires_at <= now:
+            raise Refused("The bearer token has expired, or does not say when it will.")
+        if not_before is not None and (start := _seconds(not_before)) is not None and start > now:
+            raise Refused("The bearer token is not valid yet.")
+        if not_before is not None and _seconds(not_before) is None:
+            raise Refused("The bearer token is not valid.")
+        user_id = usable_user(claims.get(self._settings.user_claim))
+        if user_id is None:
+            raise Refused("The bearer token names no user.")
+        return User(user_id, expires_at, _email(claims.get(self._settings.email_claim)))
 
 
 def _fixed_key(settings: TokenSettings) -> Any:
@@ -121,20 +133,11 @@ def _header(token: str, algorithm: str) -> dict[str, Any]:
     return header
 
 
-def _user_of(claims: dict[str, Any], now: float) -> User:
-    expires_at, not_before = _seconds(claims.get("exp")), claims.get("nbf")
-    if expires_at is None or expires_at <= now:
-        raise Refused("The bearer token has expired, or does not say when it will.")
-    if not_before is not None and (start := _seconds(not_before)) is not None and start > now:
-        raise Refused("The bearer token is not valid yet.")
-    if not_before is not None and _seconds(not_before) is None:
-        raise Refused("The bearer token is not valid.")
-    subject = claims.get("sub")
-    if not isinstance(subject, str) or not subject.strip() or len(subject) > MAX_SUBJECT or "\0" in subject:
-        raise Refused("The bearer token names no user.")
-    if any("\ud800" <= letter <= "\udfff" for letter in subject):
-        raise Refused("The bearer token names no user.")  # half a surrogate pair is no text: no database takes it
-    return User(subject, expires_at)
+def _email(value: Any) -> str | None:
+    """Return an e-mail address that Stripe would take, None for anything else."""
+    if not isinstance(value, str) or len(value) > MAX_EMAIL or not value.isprintable() or " " in value:
+        return None
+    return value if "@" in value[1:-1] else None
 
 
 def _seconds(value: Any) -> float | None:
@@ -148,9 +151,9 @@ def _seconds(value: Any) -> float | None:
     return seconds if math.isfinite(seconds) else None
 
 
-def bearer(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
+def bearer(scope: HTTPConnectionScope) -> str:
     """Return the one bearer token of a request; raise Refused where there is none, or more than one."""
-    values = [value for name, value in connection.scope["headers"] if name == b"authorization"]
+    values = [value for name, value in scope["headers"] if name == b"authorization"]
     if len(values) != 1:
         raise Refused("A bearer token is needed.")
     scheme, _, token = values[0].decode("latin-1").partition(" ")
@@ -159,17 +162,11 @@ def bearer(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
     return token.strip()
 
 
-async def require_user(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-    """Guard of every route that shows or changes a user's own things."""
-    tokens: Tokens = connection.app.state.tokens
-    connection.scope["user"] = await tokens.user(bearer(connection))
-
-
-async def require_operator(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-    """Guard of operators' routes: without an ADMIN_TOKEN they are not there at all."""
-    expected: Secret | None = connection.app.state.admin_token
-    if expected is None:
-        raise NotFoundException
-    given = hashlib.sha256(bearer(connection).encode("latin-1")).digest()
-    if not hmac.compare_digest(given, hashlib.sha256(expected.reveal().encode("latin-1")).digest()):
-        raise Refused("This is not the operator's token.")
+def require_secret(scope: HTTPConnectionScope, secrets: Sequence[Secret]) -> None:
+    """Raise Refused where the request's token is none of these; a 404 where there is none to have."""
+    if not secrets:
+        raise ApiError("not_found")
+    given = hashlib.sha256(bearer(scope).encode("latin-1")).digest()
+    right = [hmac.compare_digest(given, secret.digest) for secret in secrets]
+    if not any(right):
+        raise Refused("This is not the token of this route.")

@@ -20,12 +20,11 @@ import jwt
 import msgspec
 
 from interlock.api.app import create_app
-from interlock.api.demo.page import DemoSettings
+from interlock.api.demo.page import DemoSettings, demo_router
 from interlock.api.http.server import LOGGING, Companion, server_config
 from interlock.api.sandbox import SandboxClock, create_sandbox
 from interlock.api.settings import Settings, load_settings
-from interlock.engine.core.catalogue import Catalogue
-from interlock.engine.errors import BadConfiguration
+from interlock.engine import BadConfiguration, Catalogue
 
 USER: Final = "demo"
 TOKEN_FOR: Final = 100 * 365 * 86_400
@@ -126,7 +125,9 @@ class Sandbox:
         )
         settings = self._settings()
         demo: DemoSettings = {"stripe_url": self._stripe_url, "user": USER, "make_token": self.token}
-        return stripe, create_app(settings, config=settings.engine_config(self._clock.now, catalogue), demo=demo)
+        return stripe, create_app(
+            settings, config=settings.engine_config(self._clock.now, catalogue), extra=[demo_router(demo)]
+        )
 
     async def run(self, sockets: list[socket.socket]) -> None:
         """Serve both until a signal comes; the service stops first, so that nothing it asks is refused."""

@@ -1,22 +1,19 @@
-"""One connection of the server's: uvicorn's, with bounds it lacks, and an end that streams hear of.
+"""One connection of the server's: uvicorn's, with the bounds that it lacks, and a stop that reaches open streams.
 
-httptools puts no bound on a request, in bytes or in time, and takes trailers for headers; uvicorn waits for ever for
-who does not read, and answers in plain text what it answers itself; and it waits for its connections before it tells
-the application that it stops, while an event stream waits for the application.
+httptools puts no bound on a request, in bytes or in time, and takes trailers for headers.  uvicorn waits for ever for
+a client that does not read, and its own answers are plain text.  When it stops it waits for its connections first and
+tells the application afterwards, while an event stream waits for the application.
 """
 
 from __future__ import annotations
 
 import asyncio
-from http import HTTPStatus
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast, runtime_checkable
 
-from litestar import Litestar
 from litestar.types import Receive, Scope, Send
 from uvicorn.protocols.http.flow_control import service_unavailable
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from interlock.api.app import close_streams
 from interlock.api.http.front import head, reply
 from interlock.api.http.problems import bare
 from interlock.api.http.whole_answer import WholeAnswer
@@ -28,6 +25,13 @@ MAX_MESSAGE: Final = 8 * 1024 * 1024
 MESSAGE_WITHIN: Final = 30.0
 UNREAD_WITHIN: Final = 60.0
 """How long what is written may wait for a reader who takes nothing of it."""
+
+
+@runtime_checkable
+class Stoppable(Protocol):
+    """An application that has something to end before the server waits for its connections."""
+
+    def on_stop(self) -> None: ...
 
 
 class BoundedHttp(HttpToolsProtocol):
@@ -116,7 +120,7 @@ class BoundedHttp(HttpToolsProtocol):
         """Say it as a problem, and hang up; only hang up where that would fall into another answer."""
         cycle = cast("Any", self.cycle)  # None until the first request, whatever it declares
         if cycle is None or not cycle.response_started or (cycle.response_complete and not self._in_message):
-            headers, body = bare(HTTPStatus.BAD_REQUEST, "bad-request", msg)
+            _, headers, body = bare("bad_request", msg)
             headers = head(400, [*headers, (b"content-length", b"%d" % len(body))])["headers"]
             lines = [b"HTTP/1.1 400 Bad Request", *(name + b": " + value for name, value in headers), b"", b""]
             self.transport.write(b"\r\n".join(lines) + body)
@@ -129,8 +133,8 @@ class BoundedHttp(HttpToolsProtocol):
     def shutdown(self) -> None:
         """Called for each connection when the server begins to stop."""
         app = cast("object", self.config.loaded_app)  # pyright: ignore[reportUnknownMemberType]
-        if isinstance(app, Litestar):
-            close_streams(app)
+        if isinstance(app, Stoppable):
+            app.on_stop()
         super().shutdown()
 
     def _begin(self, seconds: float) -> None:
@@ -169,5 +173,5 @@ class BoundedHttp(HttpToolsProtocol):
 
 async def _crowded(_scope: Scope, _receive: Receive, send: Send) -> None:
     """Answer one that came when there were as many as may be."""
-    headers, body = bare(HTTPStatus.SERVICE_UNAVAILABLE, "busy", "Too many connections; come again.", retry_after=1)
-    await reply(send, 503, headers, body)
+    status, headers, body = bare("overloaded", "Too many connections; come again.")
+    await reply(send, status, headers, body)

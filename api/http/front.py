@@ -1,104 +1,71 @@
-"""Routes that are answered by an ASGI function of their own, before Litestar looks for a handler.
+"""A plain ASGI front: it answers the busiest routes itself and passes everything else on.
 
-Finding and calling a handler costs more than all that the busiest routes do.  Their handlers still stand in
-the route table and in the OpenAPI document; requests that are not exactly theirs (another method, a trailing
-slash) take Litestar's way and come here through the handler's middleware.  Guards are asked and errors answered
-as everywhere; of Litestar's hooks only the security headers' is there, and what it does is done by `head`.
+Finding and calling a Litestar handler costs more than all that these routes do.  Their handlers stand in Litestar's
+route table too, for the OpenAPI document, for requests that are not exactly theirs (another method, a trailing slash)
+and for a Litestar host that has no front; both ways call the same function.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from functools import cached_property
-from typing import Any, Final, NamedTuple, TypeAlias, cast
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, TypeAlias, cast
 
-from litestar import Litestar
-from litestar.connection import ASGIConnection
-from litestar.handlers import BaseRouteHandler
-from litestar.routes import HTTPRoute
+from litestar.response import Response
 from litestar.types import (
     ASGIApp,
     HTTPResponseBodyEvent,
     HTTPResponseStartEvent,
+    HTTPScope,
+    Message,
     Receive,
     Scope,
     Send,
 )
 
 from interlock.api.http.headers import ALWAYS
+from interlock.api.http.problems import Said, explain
 
 Headers: TypeAlias = list[tuple[bytes, bytes]]
-Function: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
-Guards: TypeAlias = Sequence[Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], Awaitable[None]]]
+Way: TypeAlias = Callable[[HTTPScope, Receive, Send], Awaitable[None]]
 JSON: Final = (b"content-type", b"application/json")
-_OPTION: Final = "at_once"
-_RAISED: Final = "interlock.raised"
 _ALWAYS: Final = tuple(ALWAYS.items())
 
 
-class AtOnce(NamedTuple):
-    """What answers a route: the handler's guards are asked, then the function answers."""
+class Front:
+    """Knows the ways of a few requests by method and path; `app` answers all others."""
 
-    function: Function
-    handler: BaseRouteHandler
-    guards: Guards
+    def __init__(self, app: ASGIApp, ways: Mapping[tuple[str, str], Way]) -> None:
+        self._app = app
+        self._ways = ways
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self.guards:
-            connection: ASGIConnection[Any, Any, Any, Any] = ASGIConnection(scope)
-            for guard in self.guards:
-                await guard(connection, self.handler)
-        await self.function(scope, receive, send)
-
-
-def at_once(function: Function) -> dict[str, Any]:
-    """Return the options of a route that `function` answers in place of its handler."""
-
-    def instead(app: ASGIApp) -> ASGIApp:
-        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-            raised = cast("dict[str, Any]", scope).pop(_RAISED, None)
-            if raised is not None:
-                try:
-                    raise raised
-                finally:
-                    del raised  # else error and frame hold each other, and the request's body, until cycles are sought
-            handler = cast("BaseRouteHandler", scope["route_handler"])
-            await AtOnce(function, handler, _guards(handler))(scope, receive, send)
-
-        return answer
-
-    return {"middleware": [instead], "opt": {_OPTION: function}}
-
-
-class Service(Litestar):
-    """A Litestar application with a shorter way to the routes that are answered at once."""
-
-    @cached_property
-    def _ways(self) -> dict[tuple[str, str], AtOnce]:
-        return {
-            (method, route.path): AtOnce(handler.opt[_OPTION], handler, _guards(handler))
-            for route in self.routes
-            if isinstance(route, HTTPRoute)
-            for handler in route.route_handlers
-            if _OPTION in handler.opt
-            for method in handler.http_methods
-        }
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        way = self._ways.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
-        if way is None:
-            await super().__call__(scope, receive, send)
+        way = self._ways.get((scope["method"], path_within(scope))) if scope["type"] == "http" else None
+        if way is None or scope["type"] != "http":
+            await self._app(scope, receive, send)
             return
-        scope["app"] = scope["litestar_app"] = self
+        begun = False
+
+        async def tracked(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
         try:
-            await way(scope, receive, send)
+            await way(scope, receive, tracked)
         except Exception as error:
-            scope[_RAISED] = error  # Litestar finds the same route, raises it there, and answers as everywhere
-            await super().__call__(scope, receive, send)
+            if begun:
+                raise
+            said = explain(error, lambda: f"{scope['method']} {path_within(scope)}")
+        else:
+            return
+        await tell(send, said)
 
 
-def _guards(handler: BaseRouteHandler) -> Guards:
-    return cast("Guards", handler.resolve_guards())  # pyright: ignore[reportUnknownMemberType]
+def path_within(scope: HTTPScope) -> str:
+    """Return the path without the prefix that this is mounted at; some hosts leave it in the path."""
+    root: str = cast("dict[str, Any]", scope).get("root_path", "")  # not every server has one
+    path = scope["path"]
+    return path[len(root) :] if root and path.startswith(root) else path
 
 
 def head(status: int, headers: Headers) -> HTTPResponseStartEvent:
@@ -112,3 +79,20 @@ async def reply(send: Send, status: int, headers: Headers, body: bytes) -> None:
     content: HTTPResponseBodyEvent = {"type": "http.response.body", "body": body, "more_body": False}
     await send(head(status, [*headers, *length]))
     await send(content)
+
+
+async def tell(send: Send, said: Said, *more: tuple[bytes, bytes]) -> None:
+    """Send a problem, with headers beside its own."""
+    own = [(name.lower().encode(), value.encode("latin-1")) for name, value in said.headers.items()]
+    await reply(send, said.status, [*own, *more], said.body)
+
+
+class Answered(Response[Any]):
+    """A Litestar response that is an ASGI function: what a handler returns whose route the front knows too."""
+
+    def __init__(self, way: Way) -> None:
+        super().__init__(None)
+        self._way = way
+
+    def to_asgi_response(self, *_: Any, **__: Any) -> Any:
+        return self._way

@@ -7,7 +7,6 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from http import HTTPStatus
 from typing import Final
 
 from interlock.api.http.problems import ApiError
@@ -41,9 +40,7 @@ class TokenBuckets:
             self._buckets.popitem(last=False)
         if not allowed:
             wait = max(1, math.ceil((1 - left) / self._per_second))
-            raise ApiError(
-                HTTPStatus.TOO_MANY_REQUESTS, "too-many-requests", "Too many requests; slow down.", retry_after=wait
-            )
+            raise ApiError("too_many_requests", retry_after=wait)
 
 
 class Slots:
@@ -62,7 +59,7 @@ class Slots:
         """Take a slot; raise a 429 where the user has none left."""
         if self._held[user_id] >= self._each:
             detail = f"No more than {self._each} {self._what} at a time; close one first."
-            raise ApiError(HTTPStatus.TOO_MANY_REQUESTS, "too-many-requests", detail, retry_after=5)
+            raise ApiError("too_many_requests", detail, retry_after=5)
         self._held[user_id] += 1
 
     def give_back(self, user_id: str) -> None:
@@ -133,8 +130,7 @@ class Admission:
         while self._requests < requests or self._size < size:
             oldest = next(iter(self._senders), None)
             if oldest is None or oldest.since > spared:
-                detail = "Too much at once; send it again."
-                raise ApiError(HTTPStatus.SERVICE_UNAVAILABLE, "busy", detail, retry_after=1)
+                raise ApiError("overloaded")
             self._drop(oldest)
             oldest.end()
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import sys
 from functools import lru_cache
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from uvicorn.protocols.http.httptools_impl import (
@@ -74,11 +73,7 @@ class WholeAnswer(RequestResponseCycle):
 
     async def send_500_response(self) -> None:
         """Called where the application failed, or was given up because the server stops."""
-        if isinstance(sys.exception(), asyncio.CancelledError):
-            status, told = HTTPStatus.SERVICE_UNAVAILABLE, ("stopping", "The service stops; send it again.")
-        else:
-            status, told = HTTPStatus.INTERNAL_SERVER_ERROR, ("internal", "Something went wrong here; it was logged.")
-        headers, body = bare(status, *told, retry_after=1 if status == 503 else None)
+        status, headers, body = bare("stopping" if isinstance(sys.exception(), asyncio.CancelledError) else "internal")
         await reply(cast("Send", self.send), status, headers, body)
 
     def _is_plain(self, start: HTTPResponseStartEvent) -> bool:

@@ -9,11 +9,11 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from msgspec import Struct
 
-from interlock.api.auth.tokens import UserRequest, require_user
-from interlock.api.http.limits import TokenBuckets
-from interlock.api.schema.docs import ANYONE, USER, answers, refuses
+from interlock.api.auth.tokens import User
+from interlock.api.runtime import Runtime
+from interlock.api.schema.docs import BODY, SIGNED_IN, STRIPES, answers, refuses
 from interlock.api.schema.shapes import CheckoutAnswer, CheckoutBody, PortalAnswer, PortalBody, StrictBody
-from interlock.engine.interlock import Interlock, PlanShown
+from interlock.engine import Interlock, PlanShown
 
 BURST: Final = 60
 PER_SECOND: Final = 1.0
@@ -30,13 +30,11 @@ class Plans(Struct, frozen=True):
 
 @post(
     "/checkout",
-    guards=[require_user],
     dto=StrictBody[CheckoutBody],
     return_dto=None,
     request_max_body_size=MAX_BODY,
     operation_id="createCheckout",
     tags=["billing"],
-    security=USER,
     summary="Begin a subscription",
     responses=answers(
         201,
@@ -44,32 +42,28 @@ class Plans(Struct, frozen=True):
         "A page of Stripe's where the user pays; the one that is open already, where there is one.",
         example={"id": "cs_1", "url": "https://checkout.stripe.com/c/cs_1", "expires_at": "2026-11-25T00:00:00Z"},
     )
-    | refuses(400, 401, 409, 413, 422, 429, 502, 503, 504),
+    | refuses(*SIGNED_IN, *BODY, *STRIPES, "already_subscribed", "unknown_plan", "unknown_promotion_code", "bad_value"),
 )
 async def create_checkout(
-    request: UserRequest,
-    interlock: NamedDependency[Interlock],
-    buckets: NamedDependency[TokenBuckets],
+    user: NamedDependency[User],
+    runtime: NamedDependency[Runtime],
     data: JSONBody[CheckoutBody],
 ) -> Response[CheckoutAnswer]:
     """Open Stripe's checkout for a plan of the catalogue.  409 while a subscription lives: the portal is the way on."""
-    user_id = request.user.id
-    buckets.take(user_id)
-    session = await interlock.checkout(
-        user_id, plan=data.plan, quantity=data.quantity, promotion_code=data.promotion_code
+    runtime.buckets.take(user.id)
+    session = await runtime.interlock.checkout(
+        user.id, plan=data.plan, quantity=data.quantity, promotion_code=data.promotion_code, email=user.email
     )
     return Response(CheckoutAnswer(session.id, session.url, session.expires_at), headers=_PRIVATE)
 
 
 @post(
     "/portal",
-    guards=[require_user],
     dto=StrictBody[PortalBody],
     return_dto=None,
     request_max_body_size=MAX_BODY,
     operation_id="createPortal",
     tags=["billing"],
-    security=USER,
     summary="Manage a subscription",
     responses=answers(
         201,
@@ -77,25 +71,22 @@ async def create_checkout(
         "A page of Stripe's where the user changes card, plan or subscription.",
         example={"url": "https://billing.stripe.com/p/session/1"},
     )
-    | refuses(400, 401, 409, 413, 422, 429, 502, 503, 504),
+    | refuses(*SIGNED_IN, *BODY, *STRIPES, "no_customer", "bad_value"),
 )
 async def create_portal(
-    request: UserRequest,
-    interlock: NamedDependency[Interlock],
-    buckets: NamedDependency[TokenBuckets],
+    user: NamedDependency[User],
+    runtime: NamedDependency[Runtime],
     data: JSONBody[PortalBody] = PortalBody(),  # noqa: B008  frozen
 ) -> Response[PortalAnswer]:
     """Open Stripe's customer portal, at once on the page of a flow where one is named.  409 with no customer yet."""
-    user_id = request.user.id
-    buckets.take(user_id)
-    return Response(PortalAnswer(await interlock.portal(user_id, flow=data.flow)), headers=_PRIVATE)
+    runtime.buckets.take(user.id)
+    return Response(PortalAnswer(await runtime.interlock.portal(user.id, flow=data.flow)), headers=_PRIVATE)
 
 
 @get(
     "/plans",
     operation_id="listPlans",
     tags=["billing"],
-    security=ANYONE,
     summary="What is sold",
     responses=answers(
         200,

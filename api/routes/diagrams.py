@@ -8,7 +8,7 @@ from typing import Final
 from litestar import Response, get
 
 from interlock.api.http.headers import PICTURE_POLICY, page_policy
-from interlock.api.schema.docs import ANYONE, answers
+from interlock.api.schema.docs import answers
 from interlock.engine import diagram
 
 _KEEP: Final = {"Cache-Control": "no-cache"}
@@ -25,7 +25,6 @@ _dot: Final = cache(diagram.dot)
     media_type="text/html",
     operation_id="showMachine",
     tags=["machine"],
-    security=ANYONE,
     summary="The machine, for a developer",
     responses=answers(200, str, "A page.", media_type="text/html"),
 )
@@ -40,7 +39,6 @@ async def show_machine() -> Response[str]:
     media_type="image/svg+xml",
     operation_id="drawMachineSvg",
     tags=["machine"],
-    security=ANYONE,
     summary="The diagram as SVG",
     responses=answers(200, str, "A picture.", media_type="image/svg+xml"),
 )
@@ -55,7 +53,6 @@ async def draw_svg() -> Response[str]:
     media_type="text/plain",
     operation_id="drawMachineMermaid",
     tags=["machine"],
-    security=ANYONE,
     summary="The diagram in Mermaid",
     responses=answers(200, str, "Mermaid's text.", media_type="text/plain"),
 )
@@ -69,7 +66,6 @@ async def draw_mermaid() -> Response[str]:
     media_type="text/vnd.graphviz",
     operation_id="drawMachineDot",
     tags=["machine"],
-    security=ANYONE,
     summary="The diagram in DOT",
     responses=answers(200, str, "Graphviz's text.", media_type="text/vnd.graphviz"),
 )

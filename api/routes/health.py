@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from http import HTTPStatus
 from typing import Final, Literal
 
 from litestar import Response, get
 from litestar.di import NamedDependency
 from msgspec import Struct
 
-from interlock.api.auth.tokens import require_operator
-from interlock.api.http.problems import respond
-from interlock.api.routes.stream import Streams
-from interlock.api.schema.docs import ANYONE, OPERATOR, answers, refuses
-from interlock.engine.interlock import Interlock
+from interlock.api.http.problems import respond, say
+from interlock.api.runtime import Runtime
+from interlock.api.schema.docs import answers, refuses
+from interlock.engine import Interlock
 
 ANSWER_WITHIN: Final = 5.0
 PROMETHEUS: Final = "text/plain; version=0.0.4"
@@ -31,7 +29,6 @@ class Health(Struct, frozen=True):
     "/health/live",
     operation_id="isLive",
     tags=["service"],
-    security=ANYONE,
     summary="The process answers",
     responses=answers(200, Health, "It lives.", example={"status": "ok"}),
 )
@@ -44,9 +41,8 @@ async def live() -> Response[Health]:
     "/health/ready",
     operation_id="isReady",
     tags=["service"],
-    security=ANYONE,
     summary="The service can work",
-    responses=answers(200, Health, "It can take webhooks.", example={"status": "ok"}) | refuses(503),
+    responses=answers(200, Health, "It can take webhooks.", example={"status": "ok"}) | refuses("not_ready"),
 )
 async def ready(interlock: NamedDependency[Interlock]) -> Response[Health] | Response[bytes]:
     """Answer 200 when webhooks can be taken, else 503 with `faults`: what is wrong."""
@@ -57,23 +53,21 @@ async def ready(interlock: NamedDependency[Interlock]) -> Response[Health] | Res
         faults = ["The database does not answer in time."]
     if not faults:
         return Response(Health(), headers=_NOT_KEPT)
-    detail = " ".join(faults)
-    return respond(HTTPStatus.SERVICE_UNAVAILABLE, "not-ready", detail, {"Retry-After": "1"}, faults=faults)
+    return respond(say("not_ready", " ".join(faults), faults=faults))
 
 
 @get(
     "/metrics",
-    guards=[require_operator],
     media_type=PROMETHEUS,
     operation_id="readMetrics",
     tags=["service"],
-    security=OPERATOR,
     summary="Figures for Prometheus",
-    responses=answers(200, str, "Prometheus' text format.", media_type="text/plain") | refuses(401, 404, 503),
+    responses=answers(200, str, "Prometheus' text format.", media_type="text/plain")
+    | refuses("unauthorized", "not_found", "store_unavailable"),
 )
-async def metrics(interlock: NamedDependency[Interlock], streams: NamedDependency[Streams]) -> Response[str]:
+async def metrics(runtime: NamedDependency[Runtime]) -> Response[str]:
     """Read the figures.  Without an `ADMIN_TOKEN` this route is not there."""
-    figures = await interlock.metrics() | {"interlock_streams_open": float(streams.slots.total)}
+    figures = await runtime.interlock.metrics() | {"interlock_streams_open": float(runtime.streams.slots.total)}
     return Response(prometheus(figures), media_type=PROMETHEUS, headers=_NOT_KEPT)
 
 

@@ -9,39 +9,21 @@ import asyncio
 import logging
 from typing import Final, cast
 
-from litestar.types import HTTPResponseBodyEvent, Receive, Scope, Send
+from litestar.types import HTTPResponseBodyEvent, Receive, Send
 
 from interlock.api.auth.tokens import User
 from interlock.api.http.front import head
-from interlock.api.http.limits import Slots
-from interlock.engine.config import Clock
-from interlock.engine.errors import InterlockError
-from interlock.engine.interlock import Interlock, Shown, Watch
+from interlock.api.runtime import Runtime
+from interlock.engine import InterlockError, Shown, Watch
 
 log = logging.getLogger("interlock.stream")
 
 PING_EVERY: Final = 15.0
-STREAMS_EACH: Final = 20
 _HEADERS: Final = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),
     (b"x-accel-buffering", b"no"),
 ]
-
-
-class Streams:
-    """All open streams of a process: how many a user may have, and the word to end them all."""
-
-    def __init__(self) -> None:
-        self.slots = Slots(STREAMS_EACH, "streams")
-        self.watches: set[Watch] = set()
-        self.closing = False
-
-    def close(self) -> None:
-        """End every stream, and each that still begins."""
-        self.closing = True
-        for watch in self.watches:
-            watch.wake()
 
 
 def encode_event(shown: Shown) -> bytes:
@@ -50,15 +32,19 @@ def encode_event(shown: Shown) -> bytes:
 
 
 class EventStream:
-    """The response of one connection; what it holds is given back however it ends."""
+    """The answer of one connection; what it holds is given back however it ends."""
 
-    def __init__(self, user: User, interlock: Interlock, streams: Streams, clock: Clock) -> None:
+    def __init__(self, user: User, runtime: Runtime) -> None:
         self._user = user
-        self._interlock = interlock
-        self._streams = streams
-        self._clock = clock
+        self._interlock = runtime.interlock
+        self._streams = runtime.streams
+        self._clock = runtime.config.clock
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, receive: Receive, send: Send) -> None:
+        """Take one of the user's places, read the state, then send each change until one of the two sides ends it.
+
+        Raises ApiError (429) where the user has too many open, and StoreUnavailable.
+        """
         self._streams.slots.take(self._user.id)
         try:
             # Watched before it is read, so that no change falls between the two.
@@ -97,7 +83,7 @@ class EventStream:
                 return
             if not await watch.changed(min(PING_EVERY, left)):
                 await _write(send, b": ping\n\n")
-            # Read after a ping too: a word of change that was lost costs no more than one ping's time.
+            # Read after a ping too: a change whose notice was lost is then sent with the next ping.
             shown = await self._interlock.state(self._user.id)
 
 

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Annotated, Final
 
 from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.params import HeaderParameter, QueryParameter
-from litestar.types import Receive, Scope, Send
+from litestar.types import HTTPScope, Receive, Send
 
-from interlock.api.auth.tokens import User, UserRequest, require_user
-from interlock.api.http.front import JSON, Headers, at_once, reply
+from interlock.api.auth.tokens import User
+from interlock.api.http.front import JSON, Answered, Headers, reply
 from interlock.api.http.headers import PICTURE_POLICY
 from interlock.api.routes.stream import EventStream
-from interlock.api.schema.docs import ENTRY, USER, USER_STATE, answers, refuses
+from interlock.api.runtime import Runtime
+from interlock.api.schema.docs import ENTRY, SIGNED_IN, USER_STATE, answers, refuses
 from interlock.api.schema.shapes import UserStateAnswer
-from interlock.engine import diagram
-from interlock.engine.interlock import HistoryPage, Interlock
+from interlock.engine import HistoryPage, Interlock, diagram
 
 MAX_SEQ: Final = 2**53 - 1  # what JSON can say exactly
 _ETAGS: Final = re.compile(rb'(?:W/)?("[^"]*")')
@@ -32,10 +33,9 @@ After = Annotated[
 ]
 
 
-async def _read(scope: Scope, _: Receive, send: Send) -> None:
-    """Answer with the state as it is stored, or with 304 to somebody who has this version."""
-    user: User = scope["user"]
-    shown = await scope["litestar_app"].state.interlock.state(user.id)
+async def send_state(runtime: Runtime, user: User, scope: HTTPScope, _: Receive, send: Send) -> None:
+    """Answer with the state as it is stored, or with 304 to a client that has this version."""
+    shown = await runtime.interlock.state(user.id)
     etag = b'"%d"' % shown.version
     headers: Headers = [*_PRIVATE_RAW, (b"etag", etag)]
     seen = [value for name, value in scope["headers"] if name == b"if-none-match"]
@@ -52,33 +52,30 @@ def _matches(if_none_match: bytes, etag: bytes) -> bool:
 
 @get(
     "/subscription",
-    guards=[require_user],
-    **at_once(_read),
     operation_id="readSubscription",
     tags=["subscription"],
-    security=USER,
     summary="The state of the user",
     responses=answers(200, UserStateAnswer, "The state now; `ETag` is its version.", example=USER_STATE)
     | answers(304, None, "It is what you have: the `If-None-Match` names its version.")
-    | refuses(400, 401, 503),
+    | refuses(*SIGNED_IN),
 )
-async def read_subscription(if_none_match: IfNoneMatch = None) -> None:
+async def read_subscription(
+    runtime: NamedDependency[Runtime], user: NamedDependency[User], if_none_match: IfNoneMatch = None
+) -> Answered:
     """Read the user's subscription: state, access and until when, plan, and what they can do next."""
+    return Answered(partial(send_state, runtime, user))
 
 
-async def _stream(scope: Scope, receive: Receive, send: Send) -> None:
-    state = scope["litestar_app"].state
-    await EventStream(scope["user"], state.interlock, state.streams, state.config.clock)(scope, receive, send)
+async def send_stream(runtime: Runtime, user: User, _: HTTPScope, receive: Receive, send: Send) -> None:
+    """Answer with the state, and each change of it, until the user leaves."""
+    await EventStream(user, runtime)(receive, send)
 
 
 @get(
     "/subscription/stream",
-    guards=[require_user],
-    **at_once(_stream),
     media_type="text/event-stream",
     operation_id="streamSubscription",
     tags=["subscription"],
-    security=USER,
     summary="The state of the user, live",
     responses=answers(
         200,
@@ -86,41 +83,38 @@ async def _stream(scope: Scope, receive: Receive, send: Send) -> None:
         "Server-sent events `subscription` with the state as data: one at once, then one at each change.",
         media_type="text/event-stream",
     )
-    | refuses(401, 429, 503),
+    | refuses(*SIGNED_IN, "too_many_requests"),
 )
-async def stream_subscription() -> None:
-    """Hear of each change as it happens.  Ends when the token does; a comment comes every 15 seconds."""
+async def stream_subscription(runtime: NamedDependency[Runtime], user: NamedDependency[User]) -> Answered:
+    """Get each change as it happens.  Ends when the token does; a comment comes every 15 seconds."""
+    return Answered(partial(send_stream, runtime, user))
 
 
 @get(
     "/subscription/history",
-    guards=[require_user],
     operation_id="readHistory",
     tags=["subscription"],
-    security=USER,
     summary="Every decision, newest first",
-    responses=answers(200, HistoryPage, "One page.", example={"items": [ENTRY], "next": 41}) | refuses(400, 401, 503),
+    responses=answers(200, HistoryPage, "One page.", example={"items": [ENTRY], "next": 41}) | refuses(*SIGNED_IN),
 )
 async def read_history(
-    request: UserRequest, interlock: NamedDependency[Interlock], limit: Limit = 20, after: After = MAX_SEQ
+    user: NamedDependency[User], interlock: NamedDependency[Interlock], limit: Limit = 20, after: After = MAX_SEQ
 ) -> Response[HistoryPage]:
     """Read what each event did to the user's subscriptions, and which guard said no."""
-    page = await interlock.history(request.user.id, limit=limit, after=after)
+    page = await interlock.history(user.id, limit=limit, after=after)
     return Response(page, headers=_PRIVATE)
 
 
 @get(
     "/subscription/diagram",
-    guards=[require_user],
     media_type="image/svg+xml",
     operation_id="drawSubscription",
     tags=["subscription"],
-    security=USER,
     summary="The machine, with the user in it",
-    responses=answers(200, str, "A picture.", media_type="image/svg+xml") | refuses(401, 503),
+    responses=answers(200, str, "A picture.", media_type="image/svg+xml") | refuses(*SIGNED_IN),
 )
-async def draw_subscription(request: UserRequest, interlock: NamedDependency[Interlock]) -> Response[str]:
+async def draw_subscription(user: NamedDependency[User], interlock: NamedDependency[Interlock]) -> Response[str]:
     """Draw the machine with the user's current state and the way taken marked."""
-    current, taken = await interlock.way(request.user.id)
+    current, taken = await interlock.way(user.id)
     picture = diagram.svg(current=current, taken=taken)
     return Response(picture, media_type="image/svg+xml", headers=_PRIVATE | {"Content-Security-Policy": PICTURE_POLICY})

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Final
 
 import msgspec
 from litestar import post
-from litestar.exceptions import ClientException
-from litestar.exceptions.http_exceptions import RequestEntityTooLarge
-from litestar.types import Receive, Scope, Send
+from litestar.di import NamedDependency
+from litestar.types import HTTPScope, Receive, Send
 
-from interlock.api.http.front import JSON, at_once, reply
+from interlock.api.http.front import JSON, Answered, reply
 from interlock.api.http.limits import Admission
 from interlock.api.http.problems import ApiError
+from interlock.api.runtime import Runtime
 from interlock.api.schema.docs import STRIPE, EventOperation, answers, refuses
 from interlock.api.schema.shapes import WebhookAnswer
-from interlock.engine.errors import InterlockError
-from interlock.engine.interlock import Interlock
+from interlock.engine import InterlockError
 
 MAX_EVENT: Final = 1024 * 1024
 READ_WITHIN: Final = 15.0
@@ -28,14 +28,12 @@ MAX_BYTES_WAITING: Final = 128 * MAX_EVENT
 _encode: Final = msgspec.json.Encoder().encode
 
 
-async def _receive(scope: Scope, receive: Receive, send: Send) -> None:
+async def take_event(runtime: Runtime, scope: HTTPScope, receive: Receive, send: Send) -> None:
     """Take one event: its size is bounded before it is read, and so is what waits in this process."""
     signature, announced = _signature_and_length(scope)
     if announced is not None and announced > MAX_EVENT:
-        raise RequestEntityTooLarge
-    state = scope["litestar_app"].state
-    admission: Admission = state.admission
-    interlock: Interlock = state.interlock
+        raise ApiError("too_large")
+    interlock, admission = runtime.interlock, runtime.admission
     body = await _body(receive, admission)
     size = len(body)
     admission.take(size)
@@ -49,7 +47,7 @@ async def _receive(scope: Scope, receive: Receive, send: Send) -> None:
     await reply(send, 200, [JSON], _encode(receipt))
 
 
-def _signature_and_length(scope: Scope) -> tuple[bytes | None, int | None]:
+def _signature_and_length(scope: HTTPScope) -> tuple[bytes | None, int | None]:
     """Return the one Stripe-Signature header as bytes (two of them prove nothing), and the size that is announced."""
     signatures: list[bytes] = []
     announced: int | None = None
@@ -58,7 +56,7 @@ def _signature_and_length(scope: Scope) -> tuple[bytes | None, int | None]:
             signatures.append(value)
         elif name == b"content-length":
             if not value.isdigit():
-                raise ClientException
+                raise ApiError("bad_request")
             announced = int(value[:20])
     return signatures[0] if len(signatures) == 1 else None, announced
 
@@ -72,7 +70,7 @@ async def _body(receive: Receive, admission: Admission) -> bytes:
         del piece
         return await _rest(pieces, receive, admission)
     if len(piece) > MAX_EVENT:
-        raise RequestEntityTooLarge
+        raise ApiError("too_large")
     return piece
 
 
@@ -88,10 +86,10 @@ async def _rest(pieces: bytearray, receive: Receive, admission: Admission) -> by
                     admission.grow(sender, len(piece))
                     pieces += piece
         if len(pieces) > MAX_EVENT:
-            raise RequestEntityTooLarge
+            raise ApiError("too_large")
         return bytes(pieces)
     except TimeoutError:
-        raise ApiError(408, "too-slow", "The body did not arrive in time.") from None
+        raise ApiError("too_slow") from None
     finally:
         del piece  # the frames of an error live until it is answered
         pieces.clear()
@@ -106,13 +104,12 @@ async def _piece(receive: Receive) -> tuple[bytes, bool]:
     """Return what has come of the body, and whether there is more.  ASGI lets a message leave out either."""
     message = await receive()
     if message["type"] != "http.request":
-        raise ApiError(400, "bad-request", "The request ended too early.")
+        raise ApiError("bad_request", "The request ended too early.")
     return message.get("body", b""), message.get("more_body", False)
 
 
 @post(
     "/webhooks/stripe",
-    **at_once(_receive),
     status_code=200,
     operation_class=EventOperation,
     operation_id="receiveStripeEvent",
@@ -120,7 +117,8 @@ async def _piece(receive: Receive) -> tuple[bytes, bool]:
     security=STRIPE,
     summary="Take one event of Stripe's",
     responses=answers(200, WebhookAnswer, "The event is durable.", example={"id": "evt_1", "outcome": "applied"})
-    | refuses(400, 408, 413, 503),
+    | refuses("bad_signature", "bad_event", "bad_request", "too_slow", "too_large", "store_unavailable", "overloaded"),
 )
-async def receive_event() -> None:
+async def receive_event(runtime: NamedDependency[Runtime]) -> Answered:
     """Answer 200 once the event is durable, with what came of it.  The body's exact bytes are what is signed."""
+    return Answered(partial(take_event, runtime))

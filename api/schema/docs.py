@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Final
 
 from litestar.openapi.config import OpenAPIConfig
@@ -23,13 +23,19 @@ from litestar.openapi.spec import (
     Tag,
 )
 
-from interlock.api.http import problems
+from interlock.api.http.problems import KINDS, MEDIA_TYPE, Problem, say
 from interlock.api.schema.page import Document, SchemaPage
 
 USER: Final[list[dict[str, list[str]]]] = [{"user": []}]
 OPERATOR: Final[list[dict[str, list[str]]]] = [{"operator": []}]
 STRIPE: Final[list[dict[str, list[str]]]] = [{"stripe": []}]
 ANYONE: Final[list[dict[str, list[str]]]] = [{}]
+
+SIGNED_IN: Final = ("bad_request", "unauthorized", "store_unavailable", "keys_unavailable")
+"""What every route of a user's may answer."""
+BODY: Final = ("bad_body", "too_large", "too_many_requests")
+STRIPES: Final = ("stripe_refused", "stripe_busy", "stripe_unavailable")
+"""What every route may answer that asks Stripe."""
 
 USER_STATE: Final[dict[str, Any]] = {
     "user_id": "u_1",
@@ -58,20 +64,6 @@ ENTRY: Final[dict[str, Any]] = {
     "guard": None,
 }
 
-_PROBLEMS: Final[Mapping[int, tuple[str, str, str]]] = {
-    400: ("bad-request", "Bad Request", "The request does not have the form that this route takes."),
-    401: ("unauthorized", "Unauthorized", "A bearer token is needed."),
-    404: ("not-found", "Not Found", "There is nothing here."),
-    408: ("too-slow", "Request Timeout", "The body did not arrive in time."),
-    409: ("already-subscribed", "Conflict", "A subscription lives; the portal is where it is changed."),
-    413: ("too-large", "Request Entity Too Large", "The body is longer than this route takes."),
-    422: ("unknown-plan", "Unprocessable Entity", "The plan catalogue has no plan of that name."),
-    429: ("too-many-requests", "Too Many Requests", "Too many requests; slow down."),
-    502: ("stripe-refused", "Bad Gateway", "Stripe answered, and the answer was no."),
-    503: ("store-unavailable", "Service Unavailable", "The database can't take it now; send it again."),
-    504: ("stripe-unavailable", "Gateway Timeout", "Stripe could not be reached in time."),
-}
-
 
 def answers(
     status: int, shape: Any, description: str, *, example: Any = None, media_type: str = "application/json"
@@ -81,19 +73,23 @@ def answers(
     return {status: ResponseSpec(shape, False, description, media_type, examples)}
 
 
-def refuses(*statuses: int) -> dict[int, ResponseSpec]:
-    """Describe the problems that a route may answer."""
-    specs: dict[int, ResponseSpec] = {}
-    for status in statuses:
-        kind, title, detail = _PROBLEMS[status]
-        value = {"type": f"urn:interlock:{kind}", "title": title, "status": status, "detail": detail}
-        specs[status] = ResponseSpec(problems.Problem, False, title, problems.MEDIA_TYPE, [_example(title, value)])
-    return specs
+def refuses(*codes: str) -> dict[int, ResponseSpec]:
+    """Describe the problems that a route may answer, by their codes."""
+    by_status: dict[int, list[str]] = {}
+    for code in codes:
+        by_status.setdefault(KINDS[code].status, []).append(code)
+    return {status: _problems(status, named) for status, named in by_status.items()}
 
 
-def _example(summary: str, value: Any) -> Example:
-    """Make an example; as JSON text, which `schema_page.Document` decodes."""
-    return Example(id="example", summary=summary, value=json.dumps(value))
+def _problems(status: int, codes: list[str]) -> ResponseSpec:
+    words = f"{HTTPStatus(status).phrase}: {', '.join(f'`{code}`' for code in codes)}"
+    examples = [_example(KINDS[code].detail, json.loads(say(code).body), code) for code in codes]
+    return ResponseSpec(Problem, False, words, MEDIA_TYPE, examples)
+
+
+def _example(summary: str, value: Any, name: str = "example") -> Example:
+    """Make an example; as JSON text, which `page.Document` decodes."""
+    return Example(id=name, summary=summary, value=json.dumps(value))
 
 
 @dataclass

@@ -11,8 +11,7 @@ from litestar.typing import FieldDefinition
 from msgspec import Meta, Struct
 
 from interlock.api.http.problems import ApiError
-from interlock.engine.core.states import Outcome, State
-from interlock.engine.core.view import AccessShown, PlanHeld
+from interlock.engine import AccessShown, Outcome, PlanHeld, State
 
 T = TypeVar("T", bound=Struct)
 
@@ -85,10 +84,10 @@ class StrictBody(MsgspecDTO[T], Generic[T]):
         except msgspec.ValidationError as error:
             words = str(error)
             if words.endswith(_BAD_VALUES):
-                raise ApiError(422, "bad-value", words) from None
-            raise ApiError(400, "bad-body", words) from None
+                raise ApiError("bad_value", words) from None
+            raise ApiError("bad_body", words) from None
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-            raise ApiError(400, "bad-body", "The body is not JSON.") from None
+            raise ApiError("bad_body", "The body is not JSON.") from None
 
     @classmethod
     def create_for_field_definition(cls, *_: Any, **__: Any) -> None:

@@ -5,6 +5,7 @@ A setting comes from `NAME`, or from the file that `NAME_FILE` points at, never 
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 import re
@@ -17,9 +18,7 @@ import msgspec
 
 from interlock.api.settings.algorithms import check_public_key, needs_secret
 from interlock.api.settings.urls import check_jwks_url, check_origin
-from interlock.engine.config import Clock, Config
-from interlock.engine.core.catalogue import Catalogue, load_catalogue
-from interlock.engine.errors import BadConfiguration
+from interlock.engine import BadConfiguration, Catalogue, Clock, Config, load_catalogue
 
 Environ = Mapping[str, str]
 T = TypeVar("T")
@@ -34,10 +33,12 @@ _SECRET_BYTES: Final = {"HS256": 32, "HS384": 48, "HS512": 64}
 class Secret:
     """A text that no repr, log line or error shows; `reveal()` is the one way to it."""
 
-    __slots__ = ("_text",)
+    __slots__ = ("_text", "digest")
 
     def __init__(self, text: str) -> None:
         self._text = text
+        self.digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+        """SHA-256 of it, to compare with."""
 
     def reveal(self) -> str:
         return self._text
@@ -61,6 +62,8 @@ class TokenSettings(msgspec.Struct, frozen=True, kw_only=True):
     jwks_url: str | None = None
     audience: str | None = None
     issuer: str | None = None
+    user_claim: str = "sub"
+    email_claim: str = "email"
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from typing import Any, Final
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from interlock.engine.errors import BadConfiguration
+from interlock.engine import BadConfiguration
 
 SECRET_ALGORITHMS: Final = frozenset({"HS256", "HS384", "HS512"})
 _CURVES: Final = {"ES256": "secp256r1", "ES384": "secp384r1", "ES512": "secp521r1"}

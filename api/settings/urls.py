@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from urllib.parse import SplitResult, urlsplit
 
-from interlock.engine.errors import BadConfiguration
+from interlock.engine import BadConfiguration
 
 
 def _split(name: str, text: str) -> SplitResult:

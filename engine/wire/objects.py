@@ -20,6 +20,8 @@ Text: TypeAlias = Annotated[str, Meta(max_length=5000, pattern=r"^[^\x00]*$")]  
 Time: TypeAlias = Annotated[int, Meta(ge=0, le=253_402_300_799)]  # the year 9999: a later one has no RFC 3339
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**53)]
 USER_KEY: Final = "user_id"
+MAX_USER: Final = 200
+"""Characters of a user id."""
 
 
 class Ref(Struct):
@@ -185,8 +187,13 @@ def user_in(metadata: dict[str, Any] | None) -> str | None:
 
 
 def usable_user(value: object) -> str | None:
-    """Return a user id that a token's `sub` could carry too, else None."""
-    return value if isinstance(value, str) and 0 < len(value) <= 255 and "\x00" not in value else None
+    """Return a user id if it is one, else None: the same rule for a token's claim and for Stripe's metadata.
+
+    No database takes a NUL, or half a surrogate pair.
+    """
+    if not isinstance(value, str) or not value.strip() or len(value) > MAX_USER or "\x00" in value:
+        return None
+    return None if any("\ud800" <= letter <= "\udfff" for letter in value) else value
 
 
 def facts_of(sub: Subscription) -> Facts:

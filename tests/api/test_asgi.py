@@ -13,9 +13,8 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from litestar import Litestar
 
-from interlock.api.app import create_app
+from interlock.api.app import InterlockApp, create_app
 from interlock.api.routes import webhooks
 from interlock.api.settings import load_settings
 from tests.kit.bodies import subscription_event
@@ -26,12 +25,12 @@ MEGABYTE = b"x" * (1024 * 1024 - 1)
 
 
 @pytest.fixture
-def app(tmp_path: Path) -> Litestar:
+def app(tmp_path: Path) -> InterlockApp:
     return create_app(load_settings(environment(tmp_path)))
 
 
 async def ask(
-    app: Litestar,
+    app: InterlockApp,
     method: str,
     path: str,
     messages: list[Message],
@@ -61,7 +60,7 @@ async def ask(
 
 
 @pytest.mark.parametrize("left_out", ["more_body", "body"])
-def test_what_a_message_may_leave_out(app: Litestar, left_out: str) -> None:
+def test_what_a_message_may_leave_out(app: InterlockApp, left_out: str) -> None:
     """A body without `more_body` is whole, and a message without `body` brings none: any server's ASGI will do."""
     body = json.dumps(subscription_event("u_asgi")).encode()
     messages: list[Message] = [{"type": "http.request", "body": body}]
@@ -101,7 +100,7 @@ def frames_in_cycles() -> list[str]:
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_refused_is_forgotten(app: Litestar, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_what_is_refused_is_forgotten(app: InterlockApp, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """Nothing of a refused request waits for the collector of cycles: megabytes of anybody's did, by the hundred."""
     monkeypatch.setattr(webhooks, "READ_WITHIN", 0.01)
     method, path, messages, status = REFUSED[name]
@@ -120,7 +119,7 @@ def test_what_is_refused_is_forgotten(app: Litestar, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("name", ["unsigned", "too slow", "left"])
-def test_a_refusal_holds_no_body(app: Litestar, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_a_refusal_holds_no_body(app: InterlockApp, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """While an answer waits for a reader that may never read, the body that was refused is held by nobody."""
     monkeypatch.setattr(webhooks, "READ_WITHIN", 0.01)
     method, path, messages, _ = REFUSED[name]

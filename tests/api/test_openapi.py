@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from interlock.api.app import ROUTES
-from interlock.api.http.problems import HANDLERS
+from interlock.api import routes
+from interlock.api.http.problems import KINDS
 from interlock.api.schema.page import words
 from interlock.engine import diagram, errors
 from tests.kit.bodies import subscription_event
@@ -40,7 +40,12 @@ def test_every_route_is_described(document: dict[str, Any]) -> None:
     """OpenAPI 3.1, each route once, with id, tag, words and who may ask; every schema is a JSON schema."""
     assert document["openapi"].startswith("3.1")
     described = {(method, path) for method, path, _ in operations(document)}
-    assert described == {(m, p) for handler in ROUTES for p in handler.paths for m in handler.http_methods}
+    assert described == {
+        (m, p)
+        for handler in (*routes.ANYONES, *routes.USERS, *routes.OPERATORS)
+        for p in handler.paths
+        for m in handler.http_methods
+    }
     ids = [operation["operationId"] for _, _, operation in operations(document)]
     assert len(ids) == len(set(ids))
     tags = {tag["name"] for tag in document["tags"]}
@@ -127,6 +132,8 @@ def test_it_holds_under_any_prefix(document: dict[str, Any]) -> None:
 def test_each_error_of_the_engine_has_a_status() -> None:
     """Nothing that the engine tells a caller ends as a 500; a bad configuration never reaches a caller."""
     told = {
-        kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.InterlockError)
+        kind.code
+        for kind in vars(errors).values()
+        if isinstance(kind, type) and issubclass(kind, errors.InterlockError)
     }
-    assert told - {errors.InterlockError, errors.BadConfiguration} <= set(HANDLERS)
+    assert told - {errors.InterlockError.code, errors.BadConfiguration.code} <= set(KINDS)

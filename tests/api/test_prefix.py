@@ -12,7 +12,7 @@ import pytest
 from litestar import Litestar, asgi
 from litestar.types import Receive, Scope, Send
 
-from interlock.api.app import create_app
+from interlock.api.app import InterlockApp, create_app
 from interlock.api.settings import load_settings
 from tests.kit.bodies import subscription_event
 from tests.kit.settings import environment, make_token, sign
@@ -20,7 +20,7 @@ from tests.kit.settings import environment, make_token, sign
 MOUNTS = ["/billing", "/a/b", "/s", "/subscription"]
 
 
-def mounted(app: Litestar, prefix: str) -> Any:
+def mounted(app: InterlockApp, prefix: str) -> Any:
     """Mount as Starlette and others do: `root_path` is the prefix, `path` holds it too."""
 
     async def outer(scope: Scope, receive: Receive, send: Send) -> None:
@@ -30,7 +30,7 @@ def mounted(app: Litestar, prefix: str) -> Any:
     return outer
 
 
-def in_litestar(app: Litestar, prefix: str) -> Any:
+def in_litestar(app: InterlockApp, prefix: str) -> Any:
     """Mount inside another Litestar application, which takes the prefix off."""
 
     @asgi(prefix, is_mount=True, copy_scope=True)

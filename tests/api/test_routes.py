@@ -208,7 +208,7 @@ def test_what_is_not_there(service: Service, method: str, path: str, status: int
     answer = service.request(method, path, "u_1")
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"
-    assert set(answer.json()) == {"type", "title", "status", "detail"}
+    assert set(answer.json()) == {"type", "title", "status", "detail", "code"}
     assert answer.json()["status"] == status
     if status == 405:
         assert answer.headers["allow"]

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from interlock.api.routes import stream
+from interlock.api.runtime import STREAMS_EACH
 from tests.kit.bodies import subscription_event
 from tests.kit.service import Service, StartService
 from tests.kit.settings import make_token
@@ -105,7 +106,7 @@ def test_streams_of_one_user_are_bounded(service: Service, new_user: Callable[[]
     head = (
         f"GET /subscription/stream HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {make_token(user)}\r\n\r\n"
     ).encode()
-    opened = [socket.create_connection(("127.0.0.1", service.port), timeout=10) for _ in range(stream.STREAMS_EACH)]
+    opened = [socket.create_connection(("127.0.0.1", service.port), timeout=10) for _ in range(STREAMS_EACH)]
     try:
         for connection in opened:
             connection.sendall(head)
@@ -139,7 +140,7 @@ def test_a_stop_ends_streams_cleanly(start_service: StartService) -> None:
     for reader in readers:
         reader.start()
     until = time.monotonic() + 10
-    while service.app.state.streams.slots.total < len(readers):
+    while service.app.runtime.streams.slots.total < len(readers):
         assert time.monotonic() < until
         time.sleep(0.02)
     began = time.monotonic()

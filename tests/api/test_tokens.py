@@ -276,4 +276,4 @@ def test_an_issuer_that_fails(start_service: StartService, issuer: Issuer, code:
     answer = service.client.get("/subscription", headers={"Authorization": signed_by(KEY, "one")})
     assert answer.status_code == 503
     assert answer.headers["retry-after"]
-    assert answer.json()["type"] == "urn:interlock:token-keys-unavailable"
+    assert answer.json()["type"] == "urn:interlock:keys-unavailable"

@@ -109,4 +109,4 @@ def test_one_connection_too_many_is_told_so(cramped: Victim) -> None:
             assert answer.header("x-content-type-options") == "nosniff"
             assert answer.header("connection") == "close"
             if method != "HEAD":
-                assert answer.json()["type"] == "urn:interlock:busy"
+                assert answer.json()["type"] == "urn:interlock:overloaded"

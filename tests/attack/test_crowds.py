@@ -61,7 +61,7 @@ def test_who_stops_sending_gives_up_its_room(start_victim: StartVictim, name: st
         time.sleep(0.3)
         first = victim.deliver(an_event())
         if first.status == 503:  # what is nearly all taken may have room for a small one
-            assert (first.header("retry-after"), first.json()["type"]) == ("1", "urn:interlock:busy")
+            assert (first.header("retry-after"), first.json()["type"]) == ("1", "urn:interlock:overloaded")
         time.sleep(max(0.0, begun + 1.5 - time.monotonic()))
         for _ in range(20):
             assert victim.deliver(an_event(900_000)).status == 200

@@ -256,7 +256,7 @@ def test_too_many_webhooks_at_once(cramped: Victim) -> None:
         while (answer := victim.deliver(body)).status != 503:
             assert time.monotonic() < until
         assert answer.header("retry-after") == "1"
-        assert answer.json()["type"] == "urn:interlock:busy"
+        assert answer.json()["type"] == "urn:interlock:overloaded"
         assert victim.get("/subscription", user).status == 200
         time.sleep(1.2)
         assert victim.deliver(body).json()["outcome"] in ("applied", "duplicate")

@@ -232,8 +232,10 @@ def test_nothing_shows_a_secret_when_printed(tmp_path: Path) -> None:
         settings.tokens,
         config,
         app,
-        app.state,
-        *app.state.dict().values(),
+        app.runtime,
+        *vars(app.runtime).values(),
+        app.litestar,
+        app.litestar.state,
         settings.stripe_secret_key,
     ]
     shown = {f"{type(thing).__name__} {number}": f"{thing!r} {thing!s}".encode() for number, thing in enumerate(things)}

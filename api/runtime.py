@@ -1,0 +1,115 @@
+"""What one running service is made of: every route gets this one object, and nothing of ours lies anywhere else."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Final, Protocol, TypeAlias
+
+from litestar.types import HTTPScope
+
+from interlock.api.auth.tokens import Refused, Tokens, User, bearer, require_secret
+from interlock.api.http.limits import Admission, Slots, TokenBuckets
+from interlock.api.http.problems import ApiError
+from interlock.api.settings import Settings
+from interlock.engine import Config, Interlock, usable_user
+
+UserOf: TypeAlias = Callable[[HTTPScope], str | None]
+"""Names the user of a request, from what the host's own sign-in left in the ASGI scope; None: nobody is signed in."""
+
+STREAMS_EACH: Final = 20
+_UNSAFE: Final = frozenset(("POST", "PUT", "PATCH", "DELETE"))
+NOT_STARTED: Final = (
+    "Interlock is not started: put `async with interlock_app.lifespan():` into your host's own lifespan."
+)
+
+
+class Waiting(Protocol):
+    """Something that waits for a change and can be woken."""
+
+    def wake(self) -> None: ...
+
+
+class Streams:
+    """All open streams of a process: how many a user may have, and how to end them all."""
+
+    def __init__(self) -> None:
+        self.slots = Slots(STREAMS_EACH, "streams")
+        self.watches: set[Waiting] = set()
+        self.closing = False
+
+    def close(self) -> None:
+        """End every stream, and each that still begins."""
+        self.closing = True
+        for watch in self.watches:
+            watch.wake()
+
+
+class Runtime:
+    """The engine and what the routes need beside it.  `interlock` is there while `running` is entered."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        config: Config,
+        *,
+        admission: Admission,
+        buckets: TokenBuckets,
+        user_of: UserOf | None = None,
+    ) -> None:
+        self.settings = settings
+        self.config = config
+        self.admission = admission
+        self.buckets = buckets
+        self.streams = Streams()
+        self._user_of = user_of
+        self._tokens = None if user_of else Tokens(settings.tokens, config.clock)
+        self._interlock: Interlock | None = None
+
+    @property
+    def interlock(self) -> Interlock:
+        """The open engine; raises ApiError (503), which names the missing line, before it is open."""
+        if self._interlock is None:
+            raise ApiError("not_started", NOT_STARTED)
+        return self._interlock
+
+    async def start(self) -> AbstractAsyncContextManager[Interlock]:
+        """Open the engine; what is returned closes it at the end of a block.  Raises BadConfiguration."""
+        self._interlock = await Interlock.open(self.config)
+        self.streams.closing = False
+        return self._running(self._interlock)
+
+    @asynccontextmanager
+    async def _running(self, interlock: Interlock) -> AsyncGenerator[Interlock]:
+        try:
+            yield interlock
+        finally:
+            self.streams.close()  # before the engine goes that they read from
+            self._interlock = None
+            if self._tokens is not None:
+                await self._tokens.close()
+            await interlock.close()
+
+    async def user(self, scope: HTTPScope) -> User:
+        """Return the user of a request; raise ApiError (401) where none is proven."""
+        if self._user_of is None:
+            assert self._tokens is not None
+            return await self._tokens.user(bearer(scope))
+        if scope["method"] in _UNSAFE and _comes_from_another_site(scope):
+            raise ApiError("cross_site")
+        user_id = self._user_of(scope)
+        if user_id is None:
+            raise Refused("Nobody is signed in.")
+        if usable_user(user_id) is None:
+            raise Refused("The signed-in user's id can't be used here.")
+        return User(user_id)
+
+    def require_operator(self, scope: HTTPScope) -> None:
+        """Raise ApiError where the request has not the operator's token: 401, or 404 where none is set."""
+        admin = self.settings.admin_token
+        require_secret(scope, () if admin is None else (admin,))
+
+
+def _comes_from_another_site(scope: HTTPScope) -> bool:
+    """Whether a browser says that another site's page asked: the host's cookie alone must not be enough for that."""
+    return any(name == b"sec-fetch-site" and value in (b"cross-site", b"same-site") for name, value in scope["headers"])
