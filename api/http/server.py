@@ -14,7 +14,7 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from interlock.api.http.connection import BoundedHttp
-from interlock.engine import BadConfiguration
+from interlock.engine import errors
 
 KEEP_ALIVE: Final = 75
 MAX_CONNECTIONS: Final = 16_384
@@ -93,7 +93,7 @@ def server_config(app: Any, workers: int = 1, *, date_header: bool = True) -> uv
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a bound socket; raise BadConfiguration, in words, where the port can't be had."""
+    """Return a bound socket; raise errors.BadConfiguration, in words, where the port can't be had."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -102,7 +102,7 @@ def listen(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError) as error:
         bound.close()
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise BadConfiguration(f"can't listen on {host} port {port}: {reason}") from None
+        raise errors.BadConfiguration(f"can't listen on {host} port {port}: {reason}") from None
     bound.setblocking(False)
     bound.set_inheritable(True)
     return bound
