@@ -23,7 +23,7 @@ class StartVictim(Protocol):
 def victim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
     """One service for all attacks that leave nothing behind but their own users.  Nobody answers as Stripe."""
     running = Victim(tmp_path_factory.mktemp("victim"))
-    yield running.await_ready()
+    yield running.start()
     running.stop()
 
 
@@ -34,7 +34,7 @@ def start_victim(tmp_path: Path) -> Iterator[StartVictim]:
 
     def start(*, bounds: dict[str, Any] | None = None, **changes: str | None) -> Victim:
         started.append(Victim(tmp_path / f"victim{len(started)}", bounds=bounds, **changes))
-        return started[-1].await_ready()
+        return started[-1].start()
 
     yield start
     for running in started:
@@ -46,7 +46,7 @@ def cramped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
     """A service whose bounds are near enough to be reached, and whose operators' routes are closed."""
     bounds = {"burst": 10, "waiting": 8, "connections": 60, "head": 1.5, "body": 1.0, "message": 1.5}
     running = Victim(tmp_path_factory.mktemp("cramped"), bounds=bounds, ADMIN_TOKEN=None)
-    yield running.await_ready()
+    yield running.start()
     running.stop()
 
 
@@ -61,7 +61,7 @@ def stripe_side() -> Iterator[StandIn]:
 @pytest.fixture(scope="session")
 def shop(tmp_path_factory: pytest.TempPathFactory, stripe_side: StandIn) -> Iterator[Victim]:
     """A service beside the stand-in Stripe; it has learned its prices, so it asks nothing by itself any more."""
-    running = Victim(tmp_path_factory.mktemp("shop"), STRIPE_API_BASE=stripe_side.url).await_ready()
+    running = Victim(tmp_path_factory.mktemp("shop"), STRIPE_API_BASE=stripe_side.url).start()
     until = time.monotonic() + 30
     while not all("amount" in plan for plan in running.get("/plans").json()["items"]):
         assert time.monotonic() < until, running.said()

@@ -17,8 +17,9 @@ from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from tests.api.test_tokens import Issuer
 from tests.attack.conftest import StartVictim
-from tests.attack.hose import ask, pour
-from tests.attack.victim import Victim, fresh
+from tests.attack.victim import Victim
+from tests.kit.bodies import fresh
+from tests.kit.hose import ask, pour
 from tests.kit.scale import Figure
 from tests.kit.settings import JWT_SECRET, make_token
 

@@ -15,10 +15,10 @@ from typing import Any, cast
 import pytest
 
 from tests.attack.conftest import StartVictim
-from tests.attack.hose import Answer, Line, ask, pour, webhook
 from tests.attack.mutate import mutant
-from tests.attack.victim import Obj, Victim, bearer, closed_by_the_server, fresh
-from tests.kit.bodies import event, subscription_event
+from tests.attack.victim import Obj, Victim, bearer, closed_by_the_server
+from tests.kit.bodies import event, fresh, subscription_event
+from tests.kit.hose import Answer, Line, ask, pour, webhook
 from tests.kit.scale import Figure, first_seed, size
 from tests.kit.settings import sign
 
@@ -52,7 +52,7 @@ def test_mutants(start_victim: StartVictim, figure: Figure) -> None:
     """Stripe's events spoiled in every place: 0 × 5xx, every id that was answered 200 is stored, memory is bounded."""
     victim = start_victim()
     seed = first_seed()
-    begun = victim.memory()
+    begun = victim.resident() // 2**20
     statuses: Counter[int] = Counter()
     outcomes: Counter[str] = Counter()
     promised: set[str] = set()
@@ -73,7 +73,7 @@ def test_mutants(start_victim: StartVictim, figure: Figure) -> None:
     assert stored(victim, promised) == promised, f"seed {seed}"
     assert statuses[200] > MUTANTS / 2, "most mutants are still events, or little is tried"
     is_well(victim)
-    grown = victim.memory() - begun
+    grown = victim.resident() // 2**20 - begun
     assert grown < MEMORY, f"{grown} MiB more, seed {seed}"
     figure(
         13,
@@ -243,7 +243,7 @@ FLOODS = {
 @pytest.mark.parametrize("name", [*FLOODS, "a head behind a stream"])
 def test_floods(victim: Victim, name: str) -> None:
     """What has no end is cut off before it fills the memory, wherever in a request it comes.  (Trailers once did.)"""
-    begun = victim.memory()
+    begun = victim.resident() // 2**20
     if name in FLOODS:
         start, piece = FLOODS[name]
     else:
@@ -258,7 +258,7 @@ def test_floods(victim: Victim, name: str) -> None:
         except (BrokenPipeError, ConnectionResetError):
             pass
     assert sent < most, "nobody cut it off"
-    assert victim.memory() - begun < 40, f"{victim.memory() - begun} MiB more"
+    assert victim.resident() // 2**20 - begun < 40, f"{victim.resident() // 2**20 - begun} MiB more"
     assert victim.get("/health/ready").status == 200
 
 

@@ -10,9 +10,9 @@ import time
 import pytest
 
 from tests.attack.conftest import StartVictim
-from tests.attack.hose import ask, webhook
-from tests.attack.victim import Victim, bearer, closed_by_the_server, fresh
-from tests.kit.bodies import subscription_event
+from tests.attack.victim import Victim, bearer, closed_by_the_server
+from tests.kit.bodies import fresh, subscription_event
+from tests.kit.hose import ask, webhook
 from tests.kit.settings import sign
 
 MIB = 1024 * 1024

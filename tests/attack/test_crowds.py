@@ -10,9 +10,9 @@ import time
 import pytest
 
 from tests.attack.conftest import StartVictim
-from tests.attack.hose import Line, ask
-from tests.attack.victim import Victim, fresh
-from tests.kit.bodies import subscription_event
+from tests.attack.victim import Victim
+from tests.kit.bodies import fresh, subscription_event
+from tests.kit.hose import Line, ask
 
 MIB = 1024 * 1024
 ROOM = {"waiting": 16, "bytes": 8 * MIB}
@@ -87,12 +87,12 @@ def test_drips_do_not_keep_room(start_victim: StartVictim) -> None:
 def test_a_crowd_fills_no_memory(start_victim: StartVictim) -> None:
     """However many send a megabyte but its end, what is held stays within what all of them together may have."""
     victim = start_victim(bounds=ROOM)
-    begun = victim.memory()
+    begun = victim.resident() // 2**20
     with contextlib.ExitStack() as stack:
         for _ in range(3):
             crowd(victim, stack, 60, CROWDS["all but a byte"])
             time.sleep(1.1)
             crowd(victim, stack, 60, CROWDS["all but the last chunk"])
-        grown = victim.memory() - begun
+        grown = victim.resident() // 2**20 - begun
     assert grown < 60, f"{grown} MiB more"
     assert victim.deliver(an_event()).status == 200

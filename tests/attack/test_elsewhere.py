@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.attack.hose import pour, webhook
 from tests.attack.mutate import HERD, TYPES
-from tests.attack.victim import Obj, Victim, fresh
-from tests.kit.bodies import subscription_event
+from tests.attack.victim import Obj, Victim
+from tests.kit.bodies import fresh, subscription_event
+from tests.kit.hose import pour, webhook
 from tests.kit.scale import Figure
 from tests.kit.settings import sign
 

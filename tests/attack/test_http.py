@@ -13,9 +13,9 @@ import pytest
 
 from interlock.api.http.limits import MAX_USERS, TokenBuckets
 from interlock.api.http.problems import ApiError
-from tests.attack.hose import ask, pour, webhook
-from tests.attack.victim import Victim, bearer, closed_by_the_server, fresh
-from tests.kit.bodies import subscription_event
+from tests.attack.victim import Victim, bearer, closed_by_the_server
+from tests.kit.bodies import fresh, subscription_event
+from tests.kit.hose import ask, pour, webhook
 from tests.kit.settings import ADMIN_TOKEN, sign
 
 PAGES = ("/diagrams", "/schema")

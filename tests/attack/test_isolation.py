@@ -11,10 +11,10 @@ import httpx
 import pytest
 
 from tests.api.test_users import USERS
-from tests.attack.hose import ask
-from tests.attack.victim import Obj, Victim, bearer, fresh
+from tests.attack.victim import Obj, Victim, bearer
 from tests.faults.standin import TELLER, StandIn
-from tests.kit.bodies import DELETED, UPDATED, customer, event, previous_attributes, subscription_event
+from tests.kit.bodies import DELETED, UPDATED, customer, event, fresh, previous_attributes, subscription_event
+from tests.kit.hose import ask
 from tests.kit.scale import Figure
 from tests.kit.settings import ADMIN_TOKEN, make_token
 

@@ -9,9 +9,10 @@ from urllib.parse import quote
 import pytest
 
 from interlock.api.schema.shapes import MAX_QUANTITY
-from tests.attack.hose import Answer
-from tests.attack.victim import Obj, Victim, fresh
+from tests.attack.victim import Obj, Victim
 from tests.faults.standin import StandIn
+from tests.kit.bodies import fresh
+from tests.kit.hose import Answer
 from tests.kit.scale import Figure
 
 APP = "http://localhost:3000/"

@@ -14,11 +14,11 @@ import jwt
 from interlock.api.app import create_app
 from interlock.api.settings import load_settings
 from tests.attack.conftest import StartVictim
-from tests.attack.hose import ask, pour, webhook
 from tests.attack.starts import begin
-from tests.attack.victim import Obj, Victim, fresh
+from tests.attack.victim import Obj, Victim
 from tests.faults.standin import StandIn
-from tests.kit.bodies import subscription_event
+from tests.kit.bodies import fresh, subscription_event
+from tests.kit.hose import ask, pour, webhook
 from tests.kit.scale import Figure
 from tests.kit.settings import environment, make_token, sign
 

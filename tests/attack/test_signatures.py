@@ -11,9 +11,8 @@ import time
 from collections.abc import Iterator
 
 from tests.attack.conftest import StartVictim
-from tests.attack.hose import pour, webhook
-from tests.attack.victim import fresh
-from tests.kit.bodies import subscription_event
+from tests.kit.bodies import fresh, subscription_event
+from tests.kit.hose import pour, webhook
 from tests.kit.scale import Figure, first_seed, size
 from tests.kit.settings import WEBHOOK_SECRET, sign
 

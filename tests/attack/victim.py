@@ -4,63 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import signal
 import socket
 import sqlite3
-import subprocess
 import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from tests.attack.hose import Answer, Line, ask, webhook
-from tests.kit.settings import ADMIN_TOKEN, PYTHON, ROOT, environment, free_port, make_token, process_environment, sign
+from tests.kit.hose import Answer, Line, ask, webhook
+from tests.kit.process import Process
+from tests.kit.settings import ADMIN_TOKEN, PYTHON, environment, make_token, sign
 
 Obj = dict[str, Any]
-STARTS_WITHIN: Final = 60.0
 
 
-class Victim:
-    """One running service."""
+class Victim(Process):
+    """A running service that logs at DEBUG; `bounds` are nearer than the product's (`impatient`)."""
 
     def __init__(self, folder: Path, *, bounds: Obj | None = None, **changes: str | None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.settings = environment(folder, **changes)
+        command = [*PYTHON, "-m", "tests.attack.impatient", json.dumps(bounds or {})]
+        super().__init__(environment(folder, **changes), folder / "service.log", command=command)
         self.database = folder / "interlock.db"
-        self.port = free_port()
-        self._log = folder / "service.log"
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [*PYTHON, "-m", "tests.attack.impatient", json.dumps(bounds or {}), "serve", "--port", str(self.port)],
-                cwd=ROOT,
-                env=process_environment(self.settings),
-                stdout=log,
-                stderr=log,
-            )
-
-    def await_ready(self) -> Victim:
-        until = time.monotonic() + STARTS_WITHIN
-        while True:
-            try:
-                if self.get("/health/ready").status == 200:
-                    return self
-            except OSError:
-                pass
-            assert self._process.poll() is None, f"it died while it started: {self.said()[-2000:]}"
-            assert time.monotonic() < until, f"it does not start: {self.said()[-2000:]}"
-            time.sleep(0.05)
-
-    def stop(self) -> None:
-        """End it as an operator would."""
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGTERM)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(20)
-        if self._process.poll() is None:
-            self._process.kill()
-            self._process.wait(20)
 
     # -- what is asked of it ------------------------------------------------------------------------------
 
@@ -100,20 +66,6 @@ class Victim:
 
     # -- what is seen of it -------------------------------------------------------------------------------
 
-    def said(self) -> str:
-        """All that it wrote on stdout and stderr."""
-        return self._log.read_text("utf-8", "replace")
-
-    def errors(self) -> list[str]:
-        """The lines that tell of a fault of its own."""
-        words = (" ERROR ", " CRITICAL ", "Traceback")
-        return [line for line in self.said().splitlines() if any(word in line for word in words)]
-
-    def memory(self) -> int:
-        """Its resident memory in MiB."""
-        status = Path(f"/proc/{self._process.pid}/status").read_text("utf-8")
-        return int(status.partition("VmRSS:")[2].split()[0]) // 1024
-
     def query(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         """Look into its database, from outside."""
         with contextlib.closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as connection:
@@ -135,11 +87,6 @@ class Victim:
 def bearer(user: str | None) -> tuple[str, ...]:
     """Return the header of a user's token; of nobody, none."""
     return () if user is None else (f"Authorization: Bearer {make_token(user)}",)
-
-
-def fresh(prefix: str) -> str:
-    """Return a name that nothing else has."""
-    return f"{prefix}_{os.urandom(6).hex()}"
 
 
 def closed_by_the_server(connection: socket.socket, within: float) -> bool:

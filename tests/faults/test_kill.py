@@ -14,9 +14,10 @@ from typing import Final
 
 import httpx
 
-from tests.faults.processes import Life, Nursery, Served, client_of, command, settings_in
+from tests.faults.processes import Life, Nursery, settings_in
 from tests.faults.standin import StandIn
 from tests.faults.traffic import Market, Postman
+from tests.kit.process import Served, client_of, command
 from tests.kit.scale import Figure, first_seed, size
 
 STEPS: Final = (

@@ -11,8 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.faults.processes import Life, Nursery, Served, settings_in
+from tests.faults.processes import Life, Nursery, settings_in
 from tests.faults.standin import StandIn
+from tests.kit.process import Served
 from tests.kit.scale import Figure, size
 from tests.kit.settings import bearer
 from tests.tools.postgres import temporary_server

@@ -11,9 +11,10 @@ from typing import Final, NamedTuple
 
 import httpx
 
-from tests.faults.processes import Life, Nursery, client_of, command, settings_in
+from tests.faults.processes import Life, Nursery, settings_in
 from tests.faults.standin import StandIn
 from tests.faults.traffic import Market, Postman
+from tests.kit.process import client_of, command
 from tests.kit.scale import Figure, first_seed, size
 from tests.kit.settings import bearer
 

@@ -32,11 +32,12 @@ from interlock.engine.store.sqlite.store import SqliteStore
 from interlock.engine.units.evidence import Reading, answer
 from interlock.engine.units.records import Moment
 from tests.engine.conftest import make_config, read
-from tests.faults.processes import Life, Nursery, Served, crowd_client, settings_in
+from tests.faults.processes import Life, Nursery, settings_in
 from tests.faults.standin import StandIn
 from tests.faults.traffic import Market, Postman
 from tests.kit.bodies import T0, Sub, body_of
 from tests.kit.bodies import Life as Told
+from tests.kit.process import Served, crowd_client
 from tests.kit.scale import Figure
 from tests.kit.settings import bearer, sign
 

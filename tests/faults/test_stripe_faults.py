@@ -17,11 +17,12 @@ from interlock.engine.errors import StripeRefused, StripeUnavailable
 from interlock.engine.interlock import Interlock
 from interlock.engine.wire.client import RETRIES
 from tests.engine.conftest import SECRET, make_config
-from tests.faults.processes import Life, Nursery, crowd_client, settings_in
+from tests.faults.processes import Life, Nursery, settings_in
 from tests.faults.standin import StandIn
 from tests.faults.traffic import Market, Postman
 from tests.kit.bodies import Life as Told
 from tests.kit.bodies import Sub, body_of, signed
+from tests.kit.process import crowd_client
 from tests.kit.scale import Figure
 from tests.kit.settings import PLANS, bearer
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from tests.kit.bodies import DAY, MONTH, VERSIONS, Life, Line, Obj, Sub, event, fresh, session
+from tests.kit.process import Served
 from tests.kit.service import Service, StartService
 from tests.kit.settings import WEBHOOK_SECRET, environment, free_port
 from tests.lifecycle.conftest import Play, Played
-from tests.lifecycle.process import Process, Sender
 from tests.lifecycle.stripe_truth import TruthfulStripe
 from tests.sandbox import live
 
@@ -57,26 +57,21 @@ def test_pain_03_a_late_active_never_restores_a_canceled_plan(play: Play) -> Non
 def test_pain_04_an_event_answered_200_is_never_gone(tmp_path: Path) -> None:
     """Stripe away, then the process killed, then Stripe back: what was answered 200 is decided all the same."""
     stripe = TruthfulStripe()
-    process = Process(tmp_path, stripe.url)
-    process.start()
+    service = Served(environment(tmp_path, STRIPE_API_BASE=stripe.url), tmp_path / "log").start()
     user = fresh("u")
     life = Life(Sub(id=fresh("sub"), customer=fresh("cus"), user=user))
     stripe.is_now(life.sub)
     stripe.away = True
-    sender = Sender(process.port)
-    status, answer = sender.deliver(life.bill("paid", int(time.time()), status="paid"))
-    assert (status, answer["outcome"]) == (200, "pending")
-    process.kill()
-    sender.close()
-    process.start()
+    answer = service.deliver(life.bill("paid", int(time.time()), status="paid"))
+    assert (answer.status_code, answer.json()["outcome"]) == (200, "pending")
+    service.kill()
+    service.start()
     stripe.away = False
-    sender = Sender(process.port)
     until = time.monotonic() + 20
-    while sender.read("/subscription", user)["state"] != "active":
+    while service.state(user)["state"] != "active":
         assert time.monotonic() < until
         time.sleep(0.05)
-    sender.close()
-    process.stop()
+    service.close()
     stripe.close()
 
 

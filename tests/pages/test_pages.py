@@ -23,7 +23,7 @@ WORKS: Final = "4242424242424242"
 DECLINED: Final = "4000000000000002"
 NO_FUNDS: Final = "4000000000009995"
 ASKS_THE_BANK: Final = "4000002760003184"
-PAGES: Final = (ROOT / "api" / "demo" / "page", ROOT / "api" / "sandbox" / "pages")
+PAGES: Final = (ROOT / "api" / "demo" / "page", ROOT / "api" / "sandbox" / "http" / "pages")
 
 
 def test_a_whole_life_moves_the_page_without_reload(tab: OpenTab) -> None:

@@ -5,9 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
-import signal
-import subprocess
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from email.utils import formatdate
@@ -19,45 +16,24 @@ import msgspec
 
 from interlock.engine.core.states import Facts
 from tests.kit.bodies import Life
-from tests.kit.settings import COMMAND, ROOT, environment, free_port, make_token, process_environment, sign
+from tests.kit.process import Process
+from tests.kit.settings import bearer, environment, sign
 from tests.store.conftest import Database
 from tests.store.life import Timeline
 
 
-class Node:
-    """One `interlock serve`."""
+class Node(Process):
+    """One `interlock serve`, asked by coroutines."""
 
     def __init__(self, folder: Path, database_url: str, stripe_url: str) -> None:
         folder.mkdir(exist_ok=True)
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self._log = folder / "log"
+        super().__init__(environment(folder, DATABASE_URL=database_url, STRIPE_API_BASE=stripe_url), folder / "log")
         self.refusals: list[str] = []
-        settings = environment(folder, DATABASE_URL=database_url, STRIPE_API_BASE=stripe_url)
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen([*COMMAND, "serve", "--port", str(self.port)], cwd=ROOT, stdout=log,
-                                             stderr=log, env=process_environment(settings))  # fmt: skip
+        self.begin()
 
-    async def ready(self, client: httpx.AsyncClient, status: int = 200) -> None:
+    async def ready(self, status: int = 200) -> None:
         """Wait until it answers readiness with a status."""
-        until = time.monotonic() + 60
-        while True:
-            with contextlib.suppress(httpx.HTTPError):
-                if (await client.get(f"{self.url}/health/ready")).status_code == status:
-                    return
-            assert self._process.poll() is None, f"it died: {self.said()}"
-            assert time.monotonic() < until, f"it does not come to {status}: {self.said()}"
-            await asyncio.sleep(0.1)
-
-    def kill(self) -> None:
-        """SIGKILL: as if its machine was gone."""
-        if self._process.poll() is None:
-            os.kill(self._process.pid, signal.SIGKILL)
-        self._process.wait(10)
-
-    def said(self) -> str:
-        """The end of what it wrote."""
-        return self._log.read_text("utf-8", "replace")[-2000:]
+        await asyncio.to_thread(self.await_ready, status)
 
     async def deliver(self, body: bytes) -> str | None:
         """Deliver an event; returns its outcome, None where it was not acknowledged.
@@ -90,11 +66,6 @@ class Node:
         answer = await client.get(f"{self.url}/subscription", headers=bearer(user))
         assert answer.status_code == 200, answer.text
         return answer.json()
-
-
-def bearer(user: str) -> dict[str, str]:
-    """A user's token."""
-    return {"Authorization": f"Bearer {make_token(user)}"}
 
 
 @contextlib.asynccontextmanager

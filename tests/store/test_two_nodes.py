@@ -14,9 +14,10 @@ import pytest
 from interlock.engine.store.postgres.link import CONNECT_SECONDS
 from interlock.engine.store.postgres.store import JOB_SECONDS
 from tests.kit.bodies import body_of
+from tests.kit.settings import bearer
 from tests.store.conftest import Database
 from tests.store.life import lives_of
-from tests.store.nodes import Node, bearer, holds_each_once, next_data, settled, stores_the_truth, stripe_of
+from tests.store.nodes import Node, holds_each_once, next_data, settled, stores_the_truth, stripe_of
 from tests.tools.postgres import temporary_server
 
 pytestmark = pytest.mark.anyio
@@ -37,7 +38,7 @@ async def test_two_nodes_end_at_the_truth_though_one_is_killed(postgres: Databas
         left, other = (Node(tmp_path / name, postgres.url, stripe_url) for name in ("a", "b"))
         nodes = [left, other]
         try:
-            await asyncio.gather(*(node.ready(client) for node in nodes))
+            await asyncio.gather(*(node.ready() for node in nodes))
 
             async def send() -> None:
                 while waiting:
@@ -75,7 +76,7 @@ async def test_a_stream_on_one_node_shows_what_arrived_at_the_other(postgres: Da
     async with stripe_of([life]) as stripe_url, httpx.AsyncClient(timeout=30, trust_env=False) as client:
         nodes = [Node(tmp_path / name, postgres.url, stripe_url) for name in ("a", "b")]
         try:
-            await asyncio.gather(*(node.ready(client) for node in nodes))
+            await asyncio.gather(*(node.ready() for node in nodes))
             here, there = nodes
             async with client.stream("GET", f"{here.url}/subscription/stream", headers=bearer("u_0")) as stream:
                 lines = stream.aiter_lines()
@@ -96,10 +97,10 @@ async def test_a_node_answers_503_while_the_database_is_away_and_recovers(tmp_pa
     bodies = [body_of(told) for life in lives for told in life.told]
     with temporary_server() as own:
         postgres = Database("postgresql", own.url("postgres"))
-        async with stripe_of(lives) as stripe_url, httpx.AsyncClient(timeout=30, trust_env=False) as client:
+        async with stripe_of(lives) as stripe_url:
             node = Node(tmp_path / "a", postgres.url, stripe_url)
             try:
-                await node.ready(client)
+                await node.ready()
                 first = [await node.deliver(body) for body in bodies[:20]]
                 assert None not in first, (node.refusals, node.said())
                 await asyncio.to_thread(own.stop, "immediate")
@@ -107,9 +108,9 @@ async def test_a_node_answers_503_while_the_database_is_away_and_recovers(tmp_pa
                 refused = await asyncio.gather(*(node.deliver(body) for body in bodies))
                 assert set(refused) == {None}
                 assert time.monotonic() - begun < 8
-                await node.ready(client, 503)
+                await node.ready(503)
                 await asyncio.to_thread(own.start)
-                await node.ready(client)
+                await node.ready()
                 again = await asyncio.gather(*(node.deliver(body) for body in bodies))
                 assert None not in again
                 assert again[: len(first)] == ["duplicate"] * len(first)
@@ -137,7 +138,7 @@ async def test_a_database_that_stands_still_keeps_nobody_waiting(tmp_path: Path)
                 return {*await outcomes}, {*statuses}, time.monotonic() - begun
 
             try:
-                await node.ready(client)
+                await node.ready()
                 assert None not in await asyncio.gather(*(node.deliver(body) for body in bodies[:50]))
                 with own.frozen():
                     for most in (JOB_SECONDS + 2, CONNECT_SECONDS + 2):  # the second finds no connection left
@@ -145,7 +146,7 @@ async def test_a_database_that_stands_still_keeps_nobody_waiting(tmp_path: Path)
                         assert (outcomes, statuses) == ({None}, {503})
                         assert seconds < most
                     assert all('"status":503' in refusal for refusal in node.refusals)
-                await node.ready(client)
+                await node.ready()
                 outcomes, statuses, _ = await crowd()
                 assert (None not in outcomes, statuses) == (True, {200})
                 await settled(Database("postgresql", own.url()), 20)

@@ -17,10 +17,11 @@ import psutil
 import pytest
 
 from tests.kit.bodies import body_of
-from tests.kit.settings import COMMAND, ROOT, environment, free_port, process_environment, sign
+from tests.kit.process import Process
+from tests.kit.settings import bearer, environment, sign
 from tests.store.conftest import Database
 from tests.store.life import lives_of
-from tests.store.nodes import bearer, holds_each_once, next_data, settled, stores_the_truth, stripe_of
+from tests.store.nodes import holds_each_once, next_data, settled, stores_the_truth, stripe_of
 
 pytestmark = pytest.mark.anyio
 
@@ -29,35 +30,28 @@ CONNECTIONS_EACH = 6
 ENDS_WITHIN = 10.0
 
 
-class Workers:
+class Workers(Process):
     """The command with two workers, and connections of which we know who answers them."""
 
     def __init__(self, folder: Path, database_url: str, stripe_url: str) -> None:
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self._log = folder / "log"
         settings = environment(folder, DATABASE_URL=database_url, STRIPE_API_BASE=stripe_url)
-        command = [*COMMAND, "serve", "--workers", "2", "--port", str(self.port)]
-        with self._log.open("wb") as log:
-            self.process = psutil.Popen(command, cwd=ROOT, stdout=log, stderr=log, env=process_environment(settings))
-
-    def said(self) -> str:
-        """The end of what they wrote."""
-        return self._log.read_text("utf-8", "replace")[-2000:]
+        super().__init__(settings, folder / "log", options=("--workers", "2"))
+        self.begin()
+        self.parent = psutil.Process(self.pid)
 
     def family(self) -> list[psutil.Process]:
         """The command's process and all that it started."""
-        return [self.process, *self.process.children(recursive=True)]
+        return [self.parent, *self.parent.children(recursive=True)]
 
     def workers(self) -> list[psutil.Process]:
         """The two that serve; multiprocessing has a helper of its own beside them."""
-        return [child for child in self.process.children() if "--multiprocessing-fork" in child.cmdline()]
+        return [child for child in self.parent.children() if "--multiprocessing-fork" in child.cmdline()]
 
     async def ready(self) -> None:
         """Wait until both listen and answer readiness."""
         until = time.monotonic() + 60
         while time.monotonic() < until:
-            assert self.process.poll() is None, self.said()
+            assert self.alive(), self.said()
             with contextlib.suppress(httpx.HTTPError, psutil.Error):
                 pids = [worker.pid for worker in self.workers()]
                 if len(pids) == 2 and all([await self._answers(pid) for pid in pids]):
@@ -97,7 +91,7 @@ class Workers:
         with contextlib.suppress(psutil.NoSuchProcess):
             for process in self.family():
                 process.kill()
-        self.process.wait(10)
+        self.await_end()
 
 
 @contextlib.asynccontextmanager
@@ -170,10 +164,10 @@ async def test_a_stream_hears_the_other_worker_and_sigterm_ends_all(postgres: Da
             assert await deliver(sender, bodies[0]) == "applied"
             assert '"state":"active"' in await next_data(lines)
             begun = time.monotonic()
-            serving.process.send_signal(signal.SIGTERM)
+            serving.parent.send_signal(signal.SIGTERM)
             async for _ in lines:  # it ends cleanly: one that is cut off raises
                 pass
-        code = await asyncio.to_thread(serving.process.wait, ENDS_WITHIN)
+        code = await asyncio.to_thread(serving.await_end, ENDS_WITHIN)
         assert (code, time.monotonic() - begun < ENDS_WITHIN) == (0, True), serving.said()
         _, left = await asyncio.to_thread(psutil.wait_procs, family, 2)  # multiprocessing's helper sees it and goes
         assert left == []
@@ -204,7 +198,7 @@ async def test_workers_that_cannot_start(tmp_path: Path) -> None:
     """Where no worker can start, the command ends with 1, as with one worker, and never says that it serves."""
     workers = Workers(tmp_path, "postgresql://postgres@127.0.0.1:9/nowhere", "http://127.0.0.1:9")
     try:
-        assert await asyncio.to_thread(workers.process.wait, 60) == 1
+        assert await asyncio.to_thread(workers.await_end, 60) == 1
     finally:
         workers.kill()
     assert "Interlock serves" not in workers.said()
