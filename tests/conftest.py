@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from interlock.api.sandbox import World
 from tests.kit import counts
 from tests.kit.scale import Figure
 from tests.kit.service import Service, StartService
 from tests.kit.settings import environment
-from tests.sandbox.watch import misfits, watch
+from tests.sandbox.watch import Watch, misfits
 
 # The same examples in every run, and no bound on their time: a busy machine is no failure of the code's.
 settings.register_profile(
@@ -69,9 +70,9 @@ def figure(record_property: Callable[[str, object], None]) -> Figure:
 @pytest.fixture(scope="session", autouse=True)
 def watched() -> Iterator[None]:
     """Every stand-in Stripe in this process is watched, from the first test to the end of the last."""
-    with pytest.MonkeyPatch.context() as patch:
-        watch(patch)
-        yield
+    World.observer = Watch()
+    yield
+    World.observer = None
     assert not misfits, misfits
 
 

@@ -1,4 +1,4 @@
-"""The API as a table, and the rules of time: both collected from the files of objects/."""
+"""The API as a table, what `expand[]` adds, and the rules of time: all collected from the files of objects/."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from types import ModuleType
 
 from interlock.api.sandbox.core.errors import NOTHING
-from interlock.api.sandbox.core.resource import Route
+from interlock.api.sandbox.core.resource import Include, Route
 from interlock.api.sandbox.core.rules import Rule
 from interlock.api.sandbox.objects import (
     checkout_sessions,
@@ -34,7 +34,7 @@ MODULES: tuple[ModuleType, ...] = (
     subscriptions, subscription_changes, subscription_items, lifecycle, invoices, invoice_items, events,
     webhook_endpoints, test_clocks,
 )  # fmt: skip
-"""Every file of objects/ that has routes or rules of time: what it says in its own `ROUTES` and `RULES` is added."""
+"""Every file of objects/ that says something of itself: its `ROUTES`, `INCLUDES` and `RULES` are added here."""
 
 
 def _rules() -> dict[str, tuple[Rule, ...]]:
@@ -48,6 +48,10 @@ def _rules() -> dict[str, tuple[Rule, ...]]:
 ROUTES: tuple[Route, ...] = tuple(
     row._replace(path=f"/v1/{row.path}") for module in MODULES for row in getattr(module, "ROUTES", ())
 )
+INCLUDES: dict[tuple[str, str], Include] = {
+    key: include for module in MODULES for key, include in getattr(module, "INCLUDES", NOTHING).items()
+}
+"""What `expand[]` puts in beside the fields that hold an id: (kind, field) → what is put there."""
 RULES = _rules()
 """What time does, by the kind of object."""
 _PATTERNS = [

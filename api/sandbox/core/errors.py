@@ -72,8 +72,12 @@ def unauthorized(key: str | None) -> StripeError:
             "You did not provide an API key. You need to provide your API key in the Authorization header, "
             "using Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY').",
         )
-    shown = f"{key[:8]}{'*' * max(len(key) - 12, 4)}{key[-4:]}"
-    return StripeError(401, f"Invalid API Key provided: {shown}")
+    return StripeError(401, f"Invalid API Key provided: {shown_key(key)}")
+
+
+def shown_key(key: str) -> str:
+    """A key with its middle hidden, as Stripe shows it."""
+    return f"{key[:8]}{'*' * max(len(key) - 12, 4)}{key[-4:]}"
 
 
 def unknown_route(method: str, path: str) -> StripeError:

@@ -25,7 +25,9 @@ ID_LENGTH = {"cus_": 14, "prod_": 14, "cs_test_": 58, "sub_": 24, "in_": 24, "ev
 PAGE_DEFAULT, PAGE_MAX = 10, 100
 EVENTS_KEPT = 30 * 86_400
 # The account's settings of what follows failed payments; `auto_resume` ends the pause that one caused.
-ACCOUNT: Obj = {"retries": True, "retries_end": "cancel", "first_failure_pause": False, "auto_resume": False}
+# `denied` are permissions that restricted keys lack.
+ACCOUNT: Obj = {"retries": True, "retries_end": "cancel", "first_failure_pause": False, "auto_resume": False,
+                "denied": []}  # fmt: skip
 
 
 class Ledger:
@@ -40,6 +42,7 @@ class Ledger:
         self.notes: dict[str, Obj] = {}
         """What Stripe keeps to itself, by object id: card numbers, retry state, pending resumptions."""
         self.account: Obj = dict(ACCOUNT)
+        self.account_id = "acct_1" + hashlib.blake2b(str(seed).encode(), digest_size=8).hexdigest()[:15].upper()
         # of the running operation
         self.clock: str | None = None
         self.cause: Obj = {"id": None, "idempotency_key": None}
@@ -50,6 +53,7 @@ class Ledger:
         self.version = API_VERSION
         """The API version of the running request."""
         self._before: dict[Key, Obj] = {}
+        self._by_customer: dict[Key, list[str]] = {}
         self._notes_undo: dict[str, Obj | None] = {}
 
     # -- time and ids ------------------------------------------------------------------------------
@@ -94,6 +98,7 @@ class Ledger:
             raise StripeError(400, f"{key[0].title()} already exists.", code="resource_already_exists", param="id")
         table[key[1]] = obj
         self.touched.setdefault(key, None)
+        self._index(obj)
         self._use_clock_of(obj)
         return obj
 
@@ -117,6 +122,12 @@ class Ledger:
     def all(self, kind: str) -> list[Obj]:
         """All living objects of a kind, oldest first; no stubs of deleted ones."""
         return [obj for obj in self.tables.get(kind, NOTHING).values() if not obj.get("deleted")]
+
+    def of_customer(self, kind: str, customer: str) -> list[Obj]:
+        """The living objects of a kind that were made for a customer, oldest first."""
+        table = self.tables.get(kind, NOTHING)
+        found = [table[id_] for id_ in self._by_customer.get((kind, customer), ()) if id_ in table]
+        return [obj for obj in found if not obj.get("deleted")]
 
     def touch(self, obj: Obj) -> Obj:
         """Say before the change that `obj` is going to change."""
@@ -147,6 +158,10 @@ class Ledger:
         if id not in self._notes_undo:
             self._notes_undo[id] = copy.deepcopy(self.notes.get(id))
         return self.notes.setdefault(id, {})
+
+    def _index(self, obj: Obj) -> None:
+        if customer := obj.get("customer"):
+            self._by_customer.setdefault((str(obj["object"]), str(customer)), []).append(str(obj["id"]))
 
     def _use_clock_of(self, obj: Obj) -> None:
         if self.clock is None and obj.get("test_clock"):
@@ -252,14 +267,24 @@ class Ledger:
         """Everything, as JSON."""
         return {
             "seed": self.seed, "time": self.time, "counter": self.counter, "tables": self.tables,
-            "notes": self.notes, "account": self.account,
+            "notes": self.notes, "account": self.account, "account_id": self.account_id,
         }  # fmt: skip
 
     def load(self, state: Obj) -> None:
         """Take up what `dump` gave."""
         for name in ("seed", "time", "counter", "tables", "notes"):
             setattr(self, name, state[name])
+        self.account_id = state.get("account_id", self.account_id)
         self.account |= state["account"]
+        self._by_customer = {}
+        for table in self.tables.values():
+            for obj in table.values():
+                self._index(obj)
+
+
+def listed(data: list[Obj], url: str) -> Obj:
+    """A list that is shown whole, inside another object."""
+    return {"object": "list", "data": data, "has_more": False, "url": url}
 
 
 def paged(found: list[Obj], params: Obj, url: str) -> Obj:

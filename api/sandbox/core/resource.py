@@ -11,6 +11,8 @@ from interlock.api.sandbox.core.forms import assign, merge_metadata
 from interlock.api.sandbox.core.ledger import Ledger, in_range, same
 
 Handler = Callable[..., Obj]
+Include = Callable[[Ledger, Obj], Any]
+"""What `expand[]` puts into an object: (ledger, object) → the value."""
 
 
 class Route(NamedTuple):

@@ -9,6 +9,7 @@ import hmac
 import json
 import os
 import pathlib
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -17,12 +18,13 @@ import httpx
 from interlock.api.sandbox.core.errors import Obj
 from interlock.api.sandbox.core.outbox import Delivery
 from interlock.api.sandbox.http.clock import SandboxClock
-from interlock.api.sandbox.http.faults import Faults
+from interlock.api.sandbox.http.faults import Call, Faults
 from interlock.api.sandbox.routes import find_route
 from interlock.api.sandbox.world import World, WorldAnswer
 
 TIMEOUT = 10.0
 ROUNDS_MAX = 1_000
+CALLS_KEPT = 10_000
 USER_AGENT = "Stripe/1.0 (+https://stripe.com/docs/webhooks)"
 
 
@@ -34,7 +36,7 @@ def signature(body: bytes, secrets: list[str], at: int) -> str:
 
 
 class RunningWorld:
-    """What `app.state.sandbox` is: the world, its clock, its deliveries."""
+    """What `app.state.sandbox` is: the world on its clock, its deliveries, the calls that came, and their faults."""
 
     def __init__(self, world: World, clock: SandboxClock, *, app_url: str, data: pathlib.Path | None = None) -> None:
         self.world = world
@@ -43,6 +45,8 @@ class RunningWorld:
         self.data = data
         self.faults = Faults()
         self.plans: list[Obj] = []
+        self.calls: deque[Call] = deque(maxlen=CALLS_KEPT)
+        """The calls of the API, the newest last."""
         self.called: set[tuple[str, str]] = set()
         """Which routes of the API have been called."""
         self._wake = asyncio.Event()

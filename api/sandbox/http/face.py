@@ -7,15 +7,16 @@ import base64
 import email.utils
 import json
 import logging
+from collections.abc import Callable
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote_plus
 
 from litestar.types import HTTPScope, Receive, Scope, Send
 
 from interlock.api.sandbox.core.errors import StripeError, invalid, unauthorized
 from interlock.api.sandbox.core.params import nest
 from interlock.api.sandbox.http.carrier import RunningWorld
-from interlock.api.sandbox.http.faults import Fault
+from interlock.api.sandbox.http.faults import Call, Fault
 from interlock.api.sandbox.world import WorldAnswer
 
 log = logging.getLogger("sandbox")
@@ -37,8 +38,8 @@ def unforeseen(method: str, path: str, error: Exception) -> StripeError:
 class Face:
     """The ASGI application."""
 
-    def __init__(self, sandbox: RunningWorld) -> None:
-        self.sandbox = sandbox
+    def __init__(self, running: RunningWorld) -> None:
+        self.running = running
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One call; what nobody foresaw is Stripe's 500 too, and the log says what it was."""
@@ -48,23 +49,38 @@ class Face:
             await self._serve(scope, receive, send)
         except Exception as error:
             told = unforeseen(scope["method"], scope["path"], error)
-            await self._send(send, WorldAnswer(500, told.body, {"request-id": self.sandbox.world.new_id("req_")}))
+            await self._send(send, self.running.world.refused(told))
 
     async def _serve(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
         """Key, fault, parameters, answer."""
         headers = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in scope["headers"]}
-        method, path = str(scope["method"]), self._path(scope)
         try:
             body = await _read(receive)
         except EOFError:
             return  # its sender died over it: nothing is done of half a request
-        fault = self.sandbox.faults.take(method, path)
-        if fault is not None and await self._before(fault, receive, send):
+        query = scope["query_string"].decode("latin-1")
+        given = "" if body is None else body.decode("utf-8", "replace")
+        path = self._path(scope)
+        text = unquote_plus(" ".join((headers.get("authorization", ""), path, query, given)))
+        call = Call(self.running.clock.now(), str(scope["method"]), path, text)
+        self.running.calls.append(call)
+        await self.running.faults.light.wait()
+        fault = self.running.faults.take(call)
+        if fault is not None and fault.kind in ("timeout", "reset"):
+            await asyncio.sleep(float(fault.value) if fault.kind == "timeout" else 0)
+            await _break(receive, send)
             return
-        answer = self._answer(method, path, scope, headers, body)
-        if fault is not None and await self._instead(fault, receive, send):
+        if fault is not None and (refusal := self._refusal(fault)):
+            await self._send(send, refusal)
             return
-        await self._send(send, answer)
+        struck = _error(int(fault.value)) if fault is not None and fault.kind == "failed" else None
+        answer = self._answer(call, f"{query}&{given}", headers, too_large=body is None, struck=struck)
+        if fault is not None and fault.kind == "slow":
+            await asyncio.sleep(float(fault.value))
+        if fault is not None and fault.kind == "lost":
+            await _break(receive, send)
+            return
+        await self._send(send, answer, SPOILED.get(fault.kind) if fault is not None else None)
 
     def _path(self, scope: HTTPScope) -> str:
         path = str(scope["path"]).rstrip("/")
@@ -73,67 +89,63 @@ class Face:
         return path if path.startswith("/v1") else "/v1" + path
 
     def _answer(
-        self, method: str, path: str, scope: HTTPScope, headers: dict[str, str], body: bytes | None
+        self, call: Call, form: str, headers: dict[str, str], *, too_large: bool, struck: StripeError | None
     ) -> WorldAnswer:
         try:
-            _authenticate(headers.get("authorization"))
-            if body is None:
+            secret = _authenticate(headers.get("authorization"))
+            if too_large:
                 raise StripeError(413, "The request is too large.")
-            query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-            params = nest(query + parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
+            params = nest(parse_qsl(form, keep_blank_values=True))
             key = headers.get("idempotency-key")
             if key is not None and len(key) > 255:
                 raise invalid("Idempotency keys can be at most 255 characters long.")
         except StripeError as error:
-            return WorldAnswer(error.status, error.body, {"request-id": self.sandbox.world.new_id("req_")})
-        return self.sandbox.request(method, path, params, idempotency_key=key, version=headers.get("stripe-version"))
+            return self.running.world.refused(error)
+        return self.running.request(
+            call.method, call.path, params, idempotency_key=key, version=headers.get("stripe-version"), key=secret,
+            struck=struck,
+        )  # fmt: skip
 
-    # -- faults ------------------------------------------------------------------------------------
+    def _refusal(self, fault: Fault) -> WorldAnswer | None:
+        """The answer of a fault in which nothing is done."""
+        if fault.kind not in ("status", "limited", "locked"):
+            return None
+        status = int(fault.value) if fault.kind == "status" else 429
+        answer = self.running.world.refused(_error(status, "lock_timeout" if fault.kind == "locked" else None))
+        wait = fault.value if fault.kind == "limited" else fault.retry_after
+        more = {
+            "retry-after": None if wait is None else str(wait),
+            "stripe-should-retry": "true" if fault.kind == "locked" else fault.should_retry,
+            "stripe-rate-limited-reason": "global-rate" if fault.kind == "limited" else None,
+        }
+        answer.headers.update({name: value for name, value in more.items() if value is not None})
+        return answer
 
-    async def _before(self, fault: Fault, receive: Receive, send: Send) -> bool:
-        """Faults in which nothing is done."""
-        if fault.kind == "status":
-            status = int(fault.value)
-            kind = "rate_limit" if status == 429 else None
-            error = StripeError(status, STATUS_TEXT.get(status, "Fault."), code=kind,
-                                type="invalid_request_error" if status < 500 else "api_error")  # fmt: skip
-            extra = {"request-id": self.sandbox.world.new_id("req_")}
-            if fault.retry_after is not None:
-                extra["retry-after"] = str(fault.retry_after)
-            if fault.should_retry is not None:
-                extra["stripe-should-retry"] = fault.should_retry
-            await self._send(send, WorldAnswer(status, error.body, extra))
-            return True
-        if fault.kind == "timeout":
-            await asyncio.sleep(float(fault.value))
-            await _break(receive, send)
-            return True
-        if fault.kind == "reset":
-            await _break(receive, send)
-            return True
-        return False
-
-    async def _instead(self, fault: Fault, receive: Receive, send: Send) -> bool:
-        """Faults in which the work is done, and the answer suffers."""
-        if fault.kind == "lost":
-            await _break(receive, send)
-            return True
-        if fault.kind == "garbage":
-            await _respond(send, 200, b"<html><body>502 Bad Gateway</body>", {"content-type": "text/html"})
-            return True
-        if fault.kind == "slow":
-            await asyncio.sleep(float(fault.value))
-        return False
-
-    async def _send(self, send: Send, answer: WorldAnswer) -> None:
-        now = email.utils.formatdate(self.sandbox.clock.now(), usegmt=True)
+    async def _send(self, send: Send, answer: WorldAnswer, spoil: Callable[[bytes], bytes] | None = None) -> None:
+        now = email.utils.formatdate(self.running.clock.now(), usegmt=True)
         headers = {"content-type": "application/json", "date": now, "server": "sandbox"} | answer.headers
         headers |= {"cache-control": "no-cache, no-store", "request-id": answer.headers.get("request-id", "")}
         body = json.dumps(answer.body, indent=2, ensure_ascii=False).encode()
-        await _respond(send, answer.status, body, headers)
+        await _respond(send, answer.status, spoil(body) if spoil else body, headers)
 
 
-def _authenticate(header: str | None) -> None:
+SPOILED: dict[str, Callable[[bytes], bytes]] = {
+    "garbage": lambda _body: b"<html><body>502 Bad Gateway</body>",
+    "wrong": lambda _body: b'{"object": "balance", "available": [], "data": {}, "id": 7}',
+    "half": lambda body: body[: len(body) // 2],
+}
+"""What comes in place of an answer's body."""
+
+
+def _error(status: int, code: str | None = None) -> StripeError:
+    """What Stripe says with a status that no resource gives."""
+    kind = "invalid_request_error" if status < 500 else "api_error"
+    return StripeError(status, STATUS_TEXT.get(status, "Fault."), type=kind,
+                       code=code or ("rate_limit" if status == 429 else None))  # fmt: skip
+
+
+def _authenticate(header: str | None) -> str:
+    """The key of a call, or a 401."""
     scheme, _, credentials = (header or "").partition(" ")
     key = credentials.strip()
     if scheme.lower() == "basic":
@@ -143,6 +155,7 @@ def _authenticate(header: str | None) -> None:
             key = ""
     if not key.startswith(("sk_test_", "rk_test_")) or len(key) < 9:
         raise unauthorized(key or None)
+    return key
 
 
 async def _read(receive: Receive) -> bytes | None:

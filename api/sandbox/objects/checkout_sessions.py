@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from interlock.api.sandbox.core.errors import EMPTY, NOTHING, Obj, invalid, missing
 from interlock.api.sandbox.core.forms import require
-from interlock.api.sandbox.core.ledger import Ledger, paged
+from interlock.api.sandbox.core.ledger import Ledger, listed, paged
 from interlock.api.sandbox.core.periods import DAY, HOUR
 from interlock.api.sandbox.core.resource import Resource
 from interlock.api.sandbox.core.rules import Rule, one
@@ -187,3 +187,10 @@ ROUTES = SESSIONS.routes(
     ("GET", "checkout/sessions/*/line_items", "checkout.session_line_item_list", line_items),
     ("POST", "checkout/sessions/*/expire", "checkout.session_expire", expire),
 )
+
+
+def _items(w: Ledger, session: Obj) -> Obj:
+    return listed(w.notes[session["id"]]["items"], f"/v1/checkout/sessions/{session['id']}/line_items")
+
+
+INCLUDES = {("checkout.session", "line_items"): _items}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from interlock.api.sandbox.core.cards import DECLINES, of_token
 from interlock.api.sandbox.core.errors import NOTHING, Obj, invalid, no_such
 from interlock.api.sandbox.core.forms import assign, merge_metadata, require
-from interlock.api.sandbox.core.ledger import Ledger
+from interlock.api.sandbox.core.ledger import Ledger, listed
 from interlock.api.sandbox.core.params import check, whole
 from interlock.api.sandbox.core.resource import Resource
 from interlock.api.sandbox.objects import collection, payments
@@ -134,11 +134,11 @@ def _end_all(w: Ledger, customer: Obj) -> None:
     """Cancel the subscriptions at once, and stop the invoices."""
     if customer.get("deleted"):
         raise no_such("customer", customer["id"])
-    for sub in w.all("subscription"):
-        if sub["customer"] == customer["id"] and sub["status"] not in ("canceled", "incomplete_expired"):
+    for sub in w.of_customer("subscription", customer["id"]):
+        if sub["status"] not in ("canceled", "incomplete_expired"):
             collection.end(w, sub, reason="cancellation_requested")
-    for invoice in w.all("invoice"):
-        if invoice["customer"] == customer["id"] and invoice["status"] in ("draft", "open"):
+    for invoice in w.of_customer("invoice", customer["id"]):
+        if invoice["status"] in ("draft", "open"):
             w.touch(invoice)
             invoice |= {"auto_advance": False, "next_payment_attempt": None, "automatically_finalizes_at": None}
 
@@ -152,3 +152,15 @@ ROUTES = CUSTOMERS.routes(
     ("POST", "customers/*/sources", None, create_source),
     ("POST", "customers/*/sources/*", None, update_source),
 )
+
+
+def _subscriptions(w: Ledger, customer: Obj) -> Obj:
+    data = [s for s in w.of_customer("subscription", customer["id"]) if s["status"] != "canceled"]
+    return listed(data[::-1], f"/v1/customers/{customer['id']}/subscriptions")
+
+
+def _sources(w: Ledger, customer: Obj) -> Obj:
+    return listed(w.of_customer("card", customer["id"]), f"/v1/customers/{customer['id']}/sources")
+
+
+INCLUDES = {("customer", "subscriptions"): _subscriptions, ("customer", "sources"): _sources}

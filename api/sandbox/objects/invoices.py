@@ -5,7 +5,7 @@ from __future__ import annotations
 from interlock.api.sandbox.core.cards import AUTHENTICATE, OK, PROCESSING
 from interlock.api.sandbox.core.errors import EMPTY, NOTHING, Obj, StripeError, invalid
 from interlock.api.sandbox.core.forms import metadata, require
-from interlock.api.sandbox.core.ledger import Ledger, in_range, paged
+from interlock.api.sandbox.core.ledger import Ledger, in_range, listed, paged
 from interlock.api.sandbox.core.periods import DAY, period_end
 from interlock.api.sandbox.core.resource import Resource
 from interlock.api.sandbox.objects import collection, invoice_document, payments
@@ -201,3 +201,19 @@ ROUTES = PAYMENTS.routes() + INVOICES.routes(
     ("POST", "invoices/*/void", "invoice_void_invoice", void_invoice),
     ("POST", "invoices/*/mark_uncollectible", "invoice_mark_uncollectible", mark_uncollectible),
 )
+
+
+def _payments(w: Ledger, invoice: Obj) -> Obj:
+    payments = invoice_document.payments_of(w, invoice)
+    return listed(payments, f"/v1/invoice_payments?invoice={invoice['id']}")
+
+
+def _secret(w: Ledger, invoice: Obj) -> Obj | None:
+    for payment in invoice_document.payments_of(w, invoice):
+        intent = w.find("payment_intent", payment["payment"]["payment_intent"])
+        if intent is not None:
+            return {"client_secret": intent["client_secret"], "type": "payment_intent"}
+    return None
+
+
+INCLUDES = {("invoice", "payments"): _payments, ("invoice", "confirmation_secret"): _secret}

@@ -176,7 +176,7 @@ def cancel_subscription(w: Ledger, p: Obj, id_: str) -> Obj:
     sub["canceled_at"] = w.now
     if p.get("prorate") and sub["status"] == "active":
         prorate(w, sub, sub["items"]["data"], [], w.now)
-    collection.end(w, sub, reason="cancellation_requested", details=p.get("cancellation_details"))
+    collection.end(w, sub, reason="cancellation_requested", details=cleared(p.get("cancellation_details")))
     return sub
 
 
