@@ -66,20 +66,60 @@ class NoCustomer(InterlockError):
     code = "no_customer"
 
 
+class NotAccepted(InterlockError):
+    """What was asked for can't be done now; `code` says why, in the API's words for it."""
+
+    def __init__(self, code: str, words: str = "", **members: Any) -> None:
+        super().__init__(words, **members)
+        self.code = code
+
+
 class StripeRefused(InterlockError):
-    """Stripe answered, and the answer was no; `param` is the parameter that it names, where it names one."""
+    """Stripe answered, and the answer was no.
+
+    `param` is the parameter that Stripe names, `reason` its code, `said` its words, which are for operators.
+    """
 
     code = "stripe_refused"
 
-    def __init__(self, words: str, param: str | None = None) -> None:
+    def __init__(
+        self,
+        words: str,
+        param: str | None = None,
+        *,
+        reason: str | None = None,
+        said: str = "",
+        request_id: str | None = None,
+    ) -> None:
         super().__init__(words)
         self.param = param
+        self.reason = reason
+        self.said = said
+        self.request_id = request_id
+
+
+class CardDeclined(StripeRefused):
+    """A payment was declined; `decline_code` is the bank's reason in Stripe's words, where there is one."""
+
+    def __init__(self, words: str, param: str | None = None, *, decline_code: str | None = None, **said: Any) -> None:
+        super().__init__(words, param, **said)
+        self.decline_code = decline_code
 
 
 class StripeUnavailable(InterlockError):
     """Stripe could not be reached in time."""
 
     code = "stripe_unavailable"
+
+
+class StripeFailed(StripeUnavailable):
+    """Stripe answered with an error of its own.  It keeps that answer under the call's idempotency key."""
+
+
+class StripeBusy(StripeUnavailable):
+    """Stripe takes no more requests now; the member `retry_after` is in seconds."""
+
+    code = "stripe_busy"
 
 
 class BadConfiguration(InterlockError):
