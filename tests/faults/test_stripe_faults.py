@@ -136,7 +136,7 @@ def looked_up() -> list[Obj]:
 
 
 def test_each_call_each_kind(tmp_path: Path, nursery: Nursery, figure: Figure) -> None:
-    """Checkout and portal answer 502, 503 or 504 in time, after few calls; afterwards one customer, one session a user."""
+    """Checkout and portal answer 502 to 504 in time, after few calls; afterwards one customer, one session a user."""
     stand_in = StandIn(more_plans=looked_up())
     settings = settings_in(tmp_path / "s", stand_in.url)
     more = "".join(f'[plans.{p["key"]}]\nname = "x"\nlookup_key = "{p["lookup_key"]}"\n' for p in looked_up())
