@@ -21,10 +21,12 @@ from interlock.engine.flow.retention import forget_old_payloads
 from interlock.engine.flow.runner import Inbox, Receipt
 from interlock.engine.flow.streams import Hub, Watch
 from interlock.engine.flow.sweep import Difference, Progress, Reconciler
-from interlock.engine.store import Row, Store, Work
+from interlock.engine.store import Store, Work
 from interlock.engine.store.opening import open_store
 from interlock.engine.store.sqlite.store import SqliteStore
+from interlock.engine.units import records
 from interlock.engine.units.owners import redraw
+from interlock.engine.units.records import Decided, User
 from interlock.engine.wire.client import StripeClient, decoded
 
 log = logging.getLogger("interlock")
@@ -62,6 +64,21 @@ class HistoryPage(Struct, frozen=True):
     next: int | None
 
 
+def _entry(decided: Decided) -> Entry:
+    return Entry(
+        seq=decided.seq,
+        at=view.rfc3339(decided.at) or "",
+        event_id=decided.event_id,
+        event_type=decided.event_type,
+        source=decided.source,
+        trigger=decided.fired,
+        from_=decided.from_state,
+        to=decided.to_state,
+        outcome=decided.outcome,
+        guard=decided.guard,
+    )
+
+
 class PlanShown(Struct, frozen=True):
     """One plan of the catalogue; the price's facts are there once Stripe was asked.  `amount` in minor units."""
 
@@ -86,32 +103,10 @@ class _Price(Struct):
     recurring: _Recurring | None = None
 
 
-def _history(user_id: str, limit: int, after: int | None) -> Work[list[Row]]:
-    return (yield "decision_page", (user_id, after if after is not None else _MAX_SEQ, limit + 1))
-
-
-def _way(user_id: str) -> Work[list[Row]]:
-    return (yield "decision_way", (user_id,))
-
-
-def _shown(user_id: str) -> Work[Row | None]:
-    rows = yield "users_get", (user_id,)
-    return rows[0] if rows else None
-
-
-def _due(now: int) -> Work[list[str]]:
-    return [row[0] for row in (yield "users_due", (now,))]
-
-
-def _nothing() -> Work[int | None]:
-    rows = yield "ask_next", ()
-    return rows[0][1]
-
-
 def _mark(second: str) -> Work[None]:
     """Write something, once a second at most: COMMIT of nothing would succeed on a full disk too."""
-    if (yield "memo_get", ("ready",)) != [(second,)]:
-        yield "memo_put", ("ready", second)
+    if (yield from records.memo("ready")) != second:
+        yield from records.save_memo("ready", second)
 
 
 class Interlock:
@@ -185,31 +180,32 @@ class Interlock:
 
     async def state(self, user_id: str) -> Shown:
         """Return what is shown of a user now.  Raises StoreUnavailable."""
-        row = await self._store.read(lambda: _shown(user_id))
-        if row is not None and self._is_stale(row):
-            await self._inbox.work(lambda moment: redraw(user_id, moment))
-            row = await self._store.read(lambda: _shown(user_id))
-        if row is None or row[1] is None:
+        user = await self._store.read(lambda: records.user(user_id))
+        if user is not None and self._is_stale(user):
+            await self._inbox.work(lambda unit: redraw(user_id, unit))
+            user = await self._store.read(lambda: records.user(user_id))
+        if user is None or user.shown is None:
             return Shown(0, view.encode(view.nobody(user_id, self._config.catalogue), 0, 0))
-        return Shown(row[0], row[1])
+        return Shown(user.version, user.shown)
 
-    def _is_stale(self, row: Row) -> bool:
+    def _is_stale(self, user: User) -> bool:
         """Whether the clock, or another plan catalogue, has changed what was drawn."""
-        until, digest = row[2], row[3]
-        return (until is not None and until <= self._config.clock()) or digest != self._config.catalogue.digest
+        by_the_clock = user.shown_until is not None and user.shown_until <= self._config.clock()
+        return by_the_clock or user.catalogue != self._config.catalogue.digest
 
     async def history(self, user_id: str, *, limit: int, after: int | None) -> HistoryPage:
         """Return a user's decisions, newest first, older than `after`."""
-        rows = await self._store.read(lambda: _history(user_id, limit, after))
-        items = [Entry(row[0], view.rfc3339(row[1]) or "", *row[2:]) for row in rows[:limit]]
-        return HistoryPage(items, items[-1].seq if len(rows) > limit else None)
+        before = _MAX_SEQ if after is None else after
+        found = await self._store.read(lambda: records.decisions_of_user(user_id, before, limit + 1))
+        items = [_entry(decided) for decided in found[:limit]]
+        return HistoryPage(items, items[-1].seq if len(found) > limit else None)
 
     async def way(self, user_id: str) -> tuple[State, list[tuple[State, State]]]:
         """Return a user's state, and the transitions that their subscription took to it, oldest first."""
         shown = msgspec.json.decode((await self.state(user_id)).body)
-        rows = await self._store.read(lambda: _way(user_id))
-        its_own = [row for row in rows if row[0] == shown["subscription_id"]]
-        return State(shown["state"]), [(State(row[1]), State(row[2])) for row in reversed(its_own)]
+        steps = await self._store.read(lambda: records.steps_of_user(user_id))
+        its_own = [step for step in steps if step.subscription_id == shown["subscription_id"]]
+        return State(shown["state"]), [(State(step.from_state), State(step.to_state)) for step in reversed(its_own)]
 
     async def checkout(
         self,
@@ -262,11 +258,11 @@ class Interlock:
 
     async def metrics(self) -> dict[str, float]:
         """Return counters and gauges by their Prometheus names."""
-        waiting = await self._store.read(_nothing)
+        waiting = await self._store.read(records.waiting_questions)
         counts = {f'interlock_webhooks_total{{outcome="{name}"}}': n for name, n in sorted(self._inbox.counts.items())}
         return {
             **counts,
-            "interlock_pending_questions": float(waiting or 0),
+            "interlock_pending_questions": float(waiting.count),
             "interlock_stripe_questions_total": float(self._truth.asked),
             "interlock_stripe_failures_total": float(self._truth.failed),
             "interlock_sweeps_total": float(self.swept),
@@ -308,8 +304,8 @@ class Interlock:
             await asyncio.sleep(_TICK_SECONDS)
             now = int(self._config.clock())
             try:
-                for user_id in await self._store.read(lambda now=now: _due(now)):
-                    await self._inbox.work(lambda moment, user_id=user_id: redraw(user_id, moment))
+                for user_id in await self._store.read(lambda now=now: records.users_due(now)):
+                    await self._inbox.work(lambda unit, user_id=user_id: redraw(user_id, unit))
             except StoreUnavailable as error:
                 log.warning("the clock could not redraw: %s", error)
 

@@ -30,8 +30,10 @@ from interlock.engine.errors import (
 )
 from interlock.engine.flow.runner import Inbox
 from interlock.engine.store import Store, Work
+from interlock.engine.units import records
+from interlock.engine.units.effects import Unit
 from interlock.engine.units.owners import customer_for, note_customer, redraw
-from interlock.engine.units.records import Moment, subscription_from
+from interlock.engine.units.records import Customer, OpenCheckout
 from interlock.engine.wire import objects as wire
 from interlock.engine.wire.client import NoSuchObject, StripeClient, decoded
 from interlock.engine.wire.events import CustomerReport
@@ -57,7 +59,7 @@ class _Buyer(Struct):
     trial_used: bool
     subscriptions: list[Subscription]
     current: str | None
-    open_session: tuple[str, str, str, int] | None
+    open_session: OpenCheckout | None
 
 
 class _Url(Struct):
@@ -73,53 +75,52 @@ class _Listed(Struct):
     data: list[wire.Ref]
 
 
-def _buyer(user_id: str, moment: Moment) -> Work[_Buyer]:
-    yield from redraw(user_id, moment)
-    (row,) = yield "users_lock", (user_id,)
-    subscriptions = [subscription_from(*fields) for fields in (yield "subscription_of_user", (user_id,))]
-    customer_id = row[5]
-    for (owned,) in (yield "customer_of_user", (user_id,)):
+def _buyer(user_id: str, unit: Unit) -> Work[_Buyer]:
+    yield from redraw(user_id, unit)
+    user = yield from records.user_locked(user_id)
+    assert user is not None, "a user who was drawn is stored"
+    subscriptions = yield from records.subscriptions_of_user(user_id)
+    customer_id = user.customer_id
+    for owned in (yield from records.customers_of_user(user_id)):
         customer_id = customer_id or (yield from customer_for(user_id, owned))
-    sessions = yield "checkout_open", (user_id,)
-    current = best([s for s in subscriptions if s.lives], moment.catalogue.access, moment.now)
+    session = yield from records.open_checkout(user_id)
+    current = best([s for s in subscriptions if s.lives], unit.catalogue.access, unit.now)
     return _Buyer(
         customer_id=customer_id,
-        customer_serial=row[6],
-        checkout_serial=row[7],
-        trial_used=row[8] is not None,
+        customer_serial=user.customer_serial,
+        checkout_serial=user.checkout_serial,
+        trial_used=user.trial_used_at is not None,
         subscriptions=subscriptions,
         current=current.subscription_id if current else None,
-        open_session=tuple(sessions[0]) if sessions else None,
+        open_session=session,
     )
 
 
-def _keep_customer(user_id: str, customer_id: str, moment: Moment) -> Work[None]:
-    rows = yield "customer_get", (customer_id,)
-    named, _, as_of, deleted = rows[0] if rows else (None, None, -1, 0)
-    yield "customer_put", (customer_id, named, user_id, as_of, deleted)
-    yield "users_set_customer", (user_id, customer_id)
-    yield from redraw(user_id, moment)
+def _keep_customer(user_id: str, customer_id: str, unit: Unit) -> Work[None]:
+    known = (yield from records.customer(customer_id)) or Customer(customer_id)
+    yield from records.save_customer(msgspec.structs.replace(known, checkout_user_id=user_id))
+    yield from records.set_customer(user_id, customer_id)
+    yield from redraw(user_id, unit)
 
 
-def _keep_session(user_id: str, session: wire.CheckoutSession, intent: str, moment: Moment) -> Work[bool]:
+def _keep_session(user_id: str, made: OpenCheckout, unit: Unit) -> Work[bool]:
     """Store an open session; False where another one is open."""
-    rows = yield "checkout_open", (user_id,)
-    if rows and rows[0][0] != session.id:
+    session = yield from records.open_checkout(user_id)
+    if session is not None and session.session_id != made.session_id:
         return False
-    yield "checkout_put", (session.id, user_id, intent, session.url, session.expires_at)
-    yield from redraw(user_id, moment)
+    yield from records.add_checkout(user_id, made)
+    yield from redraw(user_id, unit)
     return True
 
 
-def _close_session(user_id: str, session_id: str, moment: Moment) -> Work[None]:
-    if (yield "checkout_close", (session_id, "expired")):
-        yield "users_next_checkout", (user_id,)
-    yield from redraw(user_id, moment)
+def _close_session(user_id: str, session_id: str, unit: Unit) -> Work[None]:
+    if (yield from records.close_checkout(session_id, "expired")) is not None:
+        yield from records.next_checkout(user_id)
+    yield from redraw(user_id, unit)
 
 
 def _shared_customer(user_id: str, customer_id: str) -> Work[bool]:
-    sharers = {row[0] for row in (yield "subscription_users_of_customer", (customer_id,))}
-    return bool(sharers - {user_id, None})
+    return bool((yield from records.users_sharing_customer(customer_id)) - {user_id})
 
 
 class Checkout:
@@ -158,15 +159,15 @@ class Checkout:
         second_try: bool = False,
     ) -> CheckoutSession:
         wanted = f"{key}:{quantity}:{promotion_code or ''}"
-        buyer = await self._inbox.work(lambda moment: _buyer(user_id, moment))
+        buyer = await self._inbox.work(lambda unit: _buyer(user_id, unit))
         session = await self._still_open(user_id, buyer)
         self._refuse_second_subscription(buyer, session is not None)
-        if session is not None and (session[1] == wanted or any(s.lives for s in buyer.subscriptions)):
-            return CheckoutSession(session[0], session[2], rfc3339(session[3]) or "")
+        if session is not None and (session.intent == wanted or any(s.lives for s in buyer.subscriptions)):
+            return CheckoutSession(session.session_id, session.url, rfc3339(session.expires_at) or "")
         if session is not None:
-            await self._expire(user_id, session[0])
+            await self._expire(user_id, session.session_id)
         if buyer.open_session is not None:  # its end made this the next intent
-            buyer = await self._inbox.work(lambda moment: _buyer(user_id, moment))
+            buyer = await self._inbox.work(lambda unit: _buyer(user_id, unit))
             self._refuse_second_subscription(buyer, False)
         discount = await self._discount(promotion_code)
         customer_id = await self._customer(user_id, buyer, email)
@@ -186,7 +187,8 @@ class Checkout:
             return await self._create(user_id, key, plan, quantity, promotion_code, email, second_try=True)
         if made.url is None:
             raise StripeRefused("Stripe made a checkout session without an address")
-        if not await self._inbox.work(lambda moment: _keep_session(user_id, made, wanted, moment)):
+        session = OpenCheckout(made.id, wanted, made.url, made.expires_at)
+        if not await self._inbox.work(lambda unit: _keep_session(user_id, session, unit)):
             await self._expire(user_id, made.id)
             raise AlreadySubscribed("another checkout was opened at the same moment; try again")
         return CheckoutSession(made.id, made.url, rfc3339(made.expires_at) or "")
@@ -194,12 +196,12 @@ class Checkout:
     async def _forget_customer(self, customer_id: str) -> None:
         """The customer was deleted in Stripe, and no event has told: the next checkout makes another."""
         report, now = CustomerReport(customer_id, None, deleted=True), int(self._config.clock())
-        await self._inbox.work(lambda moment: note_customer(report, now, moment, authoritative=True))
+        await self._inbox.work(lambda unit: note_customer(report, now, unit, authoritative=True))
 
-    async def _still_open(self, user_id: str, buyer: _Buyer) -> tuple[str, str, str, int] | None:
+    async def _still_open(self, user_id: str, buyer: _Buyer) -> OpenCheckout | None:
         session = buyer.open_session
-        if session is not None and session[3] <= self._config.clock():
-            await self._inbox.work(lambda moment: _close_session(user_id, session[0], moment))
+        if session is not None and session.expires_at <= self._config.clock():
+            await self._inbox.work(lambda unit: _close_session(user_id, session.session_id, unit))
             return None
         return session
 
@@ -215,7 +217,7 @@ class Checkout:
             session = decoded((await self._stripe.get(f"checkout/sessions/{session_id}")).body, wire.CheckoutSession)
             if session.status == "complete":
                 raise AlreadySubscribed("the checkout was just completed; its subscription is on its way") from error
-        await self._inbox.work(lambda moment: _close_session(user_id, session_id, moment))
+        await self._inbox.work(lambda unit: _close_session(user_id, session_id, unit))
 
     async def _customer(self, user_id: str, buyer: _Buyer, email: str | None) -> str:
         """Return the user's customer; made at most once, for its idempotency key is the user and a serial."""
@@ -226,7 +228,7 @@ class Checkout:
             params["email"] = email
         key = _digest("customer", user_id, buyer.customer_serial)
         made = await self._stripe.post("customers", wire.Ref, params, idempotency_key=key)
-        await self._inbox.work(lambda moment: _keep_customer(user_id, made.id, moment), about=made.id)
+        await self._inbox.work(lambda unit: _keep_customer(user_id, made.id, unit), about=made.id)
         return made.id
 
     def _session_params(
@@ -279,7 +281,7 @@ class Checkout:
 
     async def portal(self, user_id: str, *, flow: str | None) -> str:
         """Return the address of the user's portal, opened at a flow where one is named."""
-        buyer = await self._inbox.work(lambda moment: _buyer(user_id, moment))
+        buyer = await self._inbox.work(lambda unit: _buyer(user_id, unit))
         customer_id = buyer.customer_id
         if customer_id is None or await self._store.read(lambda: _shared_customer(user_id, customer_id)):
             raise NoCustomer("there is no Stripe customer for this user yet; a checkout makes one")

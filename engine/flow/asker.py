@@ -15,15 +15,14 @@ import random
 from typing import Final
 from urllib.parse import quote
 
-from msgspec import Struct
-
 from interlock.engine.config import Config
 from interlock.engine.core.states import Outcome
 from interlock.engine.errors import StoreUnavailable, StripeRefused, StripeUnavailable
 from interlock.engine.flow.runner import Inbox
 from interlock.engine.store import Store, Work
+from interlock.engine.units import records
 from interlock.engine.units.evidence import Reading, answer
-from interlock.engine.units.records import load
+from interlock.engine.units.records import Question
 from interlock.engine.wire import objects as wire
 from interlock.engine.wire.client import NoSuchObject, StripeClient, Unreadable, decoded
 from interlock.engine.wire.events import CustomerReport
@@ -39,34 +38,13 @@ _LONGEST_SLEEP: Final = 5.0
 EXPAND: Final = ["customer", "latest_invoice", "test_clock"]
 
 
-class Question(Struct, frozen=True):
-    """One subscription to ask about, and its count of evidence before asking."""
-
-    subscription_id: str
-    evidence: int
-    attempts: int
-
-
 def claim(now_ms: int, limit: int) -> Work[list[Question]]:
     """Lease what is due; whoever dies with a lease loses it."""
     questions: list[Question] = []
-    for subscription_id, attempts in (yield "ask_claim", (now_ms, now_ms + LEASE_MS, limit)):
-        rows = yield "subscription_evidence", (subscription_id,)  # not locked: what arrives later is counted later
-        questions.append(Question(subscription_id, rows[0][0] if rows else 0, attempts))
+    for subscription_id, attempts in (yield from records.lease_questions(now_ms, now_ms + LEASE_MS, limit)):
+        evidence = yield from records.evidence_of(subscription_id)
+        questions.append(Question(subscription_id, evidence, attempts))
     return questions
-
-
-def _again(subscription_id: str, due_ms: int) -> Work[None]:
-    yield "ask_again", (subscription_id, due_ms)
-
-
-def _next_due() -> Work[int | None]:
-    rows = yield "ask_next", ()
-    return rows[0][0]
-
-
-def _free_leases() -> Work[None]:
-    yield "ask_free_leases", ()
 
 
 async def read_stripe(stripe: StripeClient, question: Question, source: str = "reconcile") -> Reading:
@@ -117,7 +95,7 @@ class Truth:
 
     async def free_leases(self) -> None:
         """Forget the leases of a process that is gone; only where no other can be running."""
-        await self._store.write(_free_leases)
+        await self._store.write(records.free_leases)
 
     async def run(self) -> None:
         """Ask what is due, for ever."""
@@ -140,7 +118,7 @@ class Truth:
     async def ask(self, subscription_id: str, source: str) -> Outcome:
         """Ask about one subscription now; returns what came of it.  Raises StripeUnavailable, StripeRefused."""
         while True:
-            held = await self._store.write(lambda: load(subscription_id))
+            held = await self._store.write(lambda: records.subscription(subscription_id))
             question = Question(subscription_id, held.known.evidence, 0)
             outcome = await self._commit(await read_stripe(self._stripe, question, source))
             if outcome is not Outcome.PENDING:
@@ -156,7 +134,7 @@ class Truth:
 
     async def _sleep_until_due(self) -> None:
         try:
-            due = await self._store.read(_next_due)
+            due = (await self._store.read(records.waiting_questions)).next_due
         except StoreUnavailable:
             due = None
         seconds = _LONGEST_SLEEP if due is None else min(due / 1000 - self._clock(), _LONGEST_SLEEP)
@@ -188,7 +166,7 @@ class Truth:
         log.warning("asking Stripe about %s: %s; again in %.1f s", question.subscription_id, error, pause)
         due_ms = int((self._clock() + pause) * 1000)
         try:
-            await self._store.write(lambda: _again(question.subscription_id, due_ms))
+            await self._store.write(lambda: records.postpone_question(question.subscription_id, due_ms))
         except StoreUnavailable:
             log.warning("could not note when to ask again about %s", question.subscription_id)
         self._wake.set()
@@ -197,9 +175,9 @@ class Truth:
     async def _commit(self, reading: Reading) -> Outcome:
         """Commit an answer; `pending` means that evidence overtook it, and the question stands, due at once."""
         about = reading.facts.customer_id if reading.facts else None
-        outcome = await self._inbox.work(lambda moment: answer(reading, moment), about=about)
+        outcome = await self._inbox.work(lambda unit: answer(reading, unit), about=about)
         if outcome is Outcome.PENDING:
             due_ms = int(self._clock() * 1000)
-            await self._store.write(lambda: _again(reading.subscription_id, due_ms))
+            await self._store.write(lambda: records.postpone_question(reading.subscription_id, due_ms))
             self._wake.set()
         return outcome

@@ -11,17 +11,13 @@ from typing import Final
 
 from interlock.engine.config import Config
 from interlock.engine.errors import StoreUnavailable
-from interlock.engine.store import Store, Work
+from interlock.engine.store import Store
+from interlock.engine.units.records import forget_payloads
 
 log = logging.getLogger("interlock.retention")
 
 _EVERY_SECONDS: Final = 3600.0
 _DAY: Final = 86_400
-
-
-def _forget(before: int) -> Work[bool]:
-    """Drop some old payloads, few enough that nobody waits for it; returns whether there may be more."""
-    return bool((yield "event_forget_payloads", (before,)))
 
 
 async def forget_old_payloads(store: Store, config: Config) -> None:
@@ -30,7 +26,7 @@ async def forget_old_payloads(store: Store, config: Config) -> None:
         try:
             async with store.alone("retention", _EVERY_SECONDS / 2) as mine:
                 before = int(config.clock()) - config.retention_days * _DAY
-                while mine and await store.write(lambda before=before: _forget(before)):
+                while mine and await store.write(lambda before=before: forget_payloads(before)):
                     pass
         except StoreUnavailable as error:
             log.warning("old payloads could not be forgotten: %s", error)

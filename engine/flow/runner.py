@@ -19,8 +19,8 @@ from interlock.engine.core.states import Outcome
 from interlock.engine.errors import BadSignature
 from interlock.engine.flow.streams import Hub
 from interlock.engine.store import Store, Work
+from interlock.engine.units.effects import Unit
 from interlock.engine.units.evidence import take
-from interlock.engine.units.records import Moment
 from interlock.engine.wire import events as webhooks
 
 T = TypeVar("T")
@@ -62,12 +62,12 @@ class Inbox:
         self.counts[outcome.value] += 1
         return Receipt(event.id, outcome)
 
-    async def work(self, unit: Callable[[Moment], Work[T]], *, about: str | None = None) -> T:
+    async def work(self, unit: Callable[[Unit], Work[T]], *, about: str | None = None) -> T:
         """Run a unit of work that may change what users see; wakes streams and the asker once it is committed.
 
         Those `about` the same customer take turns, on whatever node.
         """
-        moments: list[Moment] = []
+        moments: list[Unit] = []
 
         def fresh() -> Work[T]:  # a unit may be started more than once; what counts is its last start
             moments.append(self.moment())
@@ -81,6 +81,6 @@ class Inbox:
             self.wake_asker()
         return result
 
-    def moment(self) -> Moment:
+    def moment(self) -> Unit:
         """Now, and what a unit of work needs to know."""
-        return Moment(now=self._config.clock(), catalogue=self._config.catalogue, livemode=self._livemode)
+        return Unit(now=self._config.clock(), catalogue=self._config.catalogue, livemode=self._livemode)

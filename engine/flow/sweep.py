@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any, Final, TypeAlias
 from urllib.parse import quote
 
@@ -19,8 +20,10 @@ from interlock.engine.core.states import ENDED, Facts, Outcome
 from interlock.engine.errors import BadEvent, InterlockError, StripeRefused
 from interlock.engine.flow.asker import Truth
 from interlock.engine.flow.runner import Inbox
-from interlock.engine.store import Row, Store, Work
-from interlock.engine.units.owners import note_checkout
+from interlock.engine.store import Store, Work
+from interlock.engine.units import records
+from interlock.engine.units.owners import note_checkout, owner_of_customer
+from interlock.engine.units.records import StoredFacts
 from interlock.engine.wire import objects as wire
 from interlock.engine.wire.client import StripeClient, Unreadable, decoded
 from interlock.engine.wire.events import EVENT_TYPES, CheckoutReport
@@ -56,42 +59,13 @@ class _Page(Struct):
     has_more: bool = False
 
 
-def _peek(subscription_id: str) -> Work[Row]:
-    """The stored facts, and whose it is; neither for one that is not known."""
-    rows = yield "subscription_peek", (subscription_id,)
-    return rows[0] if rows else (None, None)
-
-
-def _known_customer(customer_id: str) -> Work[bool]:
-    rows = yield "customer_get", (customer_id,)
-    return bool(rows and (rows[0][0] or rows[0][1]))
-
-
-def _living_after(subscription_id: str) -> Work[list[Row]]:
-    return (yield "subscription_living", (subscription_id, PAGE))
-
-
 def _of_user(user_id: str) -> Work[tuple[list[str], list[str]]]:
-    customers = [row[0] for row in (yield "customer_ids_of_user", (user_id,))]
-    subscriptions = yield "subscription_of_user", (user_id,)
-    for row in subscriptions:
-        facts = msgspec.json.decode(row[1], type=Facts) if row[1] else None
-        if facts is not None and facts.customer_id not in customers:
-            customers.append(facts.customer_id)
-    return customers, [row[0] for row in subscriptions]
-
-
-def _memo(name: str) -> Work[str | None]:
-    rows = yield "memo_get", (name,)
-    return rows[0][0] if rows else None
-
-
-def _keep_memo(name: str, value: str) -> Work[None]:
-    yield "memo_put", (name, value)
-
-
-def _open_checkouts() -> Work[list[str]]:
-    return [row[0] for row in (yield "checkout_all_open", ())]
+    customers = yield from records.customers_ever_of_user(user_id)
+    subscriptions = yield from records.subscriptions_of_user(user_id)
+    for known in subscriptions:
+        if known.facts is not None and known.facts.customer_id not in customers:
+            customers.append(known.facts.customer_id)
+    return customers, [known.subscription_id for known in subscriptions]
 
 
 def differences(user_id: str | None, stored: Facts | None, stripe: Facts) -> list[Difference]:
@@ -103,8 +77,9 @@ def differences(user_id: str | None, stored: Facts | None, stripe: Facts) -> lis
     return [Difference(user_id, subscription_id, name, _text(a), _text(b)) for name, a, b in pairs if a != b]
 
 
-def _not_compared(row: Row, subscription_id: str, stripe: str) -> Difference:
-    return Difference(row[1], subscription_id, "status", "(stored)" if row[0] else "(not stored)", stripe)
+def _not_compared(ours: StoredFacts, subscription_id: str, stripe: str) -> Difference:
+    stored = "(stored)" if ours.facts else "(not stored)"
+    return Difference(ours.user_id, subscription_id, "status", stored, stripe)
 
 
 def _text(value: object) -> str:
@@ -126,7 +101,7 @@ class Reconciler:
         """Recover lost events, compare every subscription, close checkouts whose end nobody told; repair."""
         await self.recover_events()
         found = await self.reconcile(user_id=None, dry_run=False, strangers=False)
-        for session_id in await self._store.read(_open_checkouts):
+        for session_id in await self._store.read(records.open_checkouts):
             try:
                 await self._look_at_checkout(session_id)
             except (StripeRefused, Unreadable) as error:
@@ -135,7 +110,7 @@ class Reconciler:
 
     async def recover_events(self) -> int:
         """Put every event since the last one listed through the inbox; returns how many were new."""
-        cursor = await self._store.read(lambda: _memo(_CURSOR))
+        cursor = await self._store.read(lambda: records.memo(_CURSOR))
         new = 0
         while cursor is not None:
             try:
@@ -155,7 +130,7 @@ class Reconciler:
 
     async def _remember(self, cursor: str | None) -> None:
         if cursor is not None:
-            await self._store.write(lambda: _keep_memo(_CURSOR, cursor))
+            await self._store.write(lambda: records.save_memo(_CURSOR, cursor))
 
     async def _newest_event(self) -> str | None:
         page = decoded((await self._stripe.get("events", limit=1, types=_TYPES)).body, _Page)
@@ -212,26 +187,24 @@ class Reconciler:
 
     async def _living(self) -> list[str]:
         living: list[str] = []
-        after = ""
-        while page := await self._store.read(lambda after=after: _living_after(after)):
-            living += [row[0] for row in page]
-            after = living[-1]
+        while page := await self._store.read(partial(records.living_subscriptions, (living or [""])[-1], PAGE)):
+            living += page
         return living
 
     async def _compare(self, subscription_id: str, listed: bytes, dry_run: bool, strangers: bool) -> list[Difference]:
-        row = await self._store.read(lambda: _peek(subscription_id))
-        stored = msgspec.json.decode(row[0], type=Facts) if row[0] else None
+        ours = await self._store.read(lambda: records.stored_facts(subscription_id))
+        stored = ours.facts
         try:
             facts = wire.facts_of(decoded(listed, wire.Subscription))
         except Unreadable:  # that one is told, and the others are not left for it
             log.warning("what Stripe says of %s could not be read", subscription_id)
-            return [_not_compared(row, subscription_id, "(unreadable)")]
+            return [_not_compared(ours, subscription_id, "(unreadable)")]
         stranger = stored is None and not strangers and facts.user_id is None
-        if stranger and not await self._store.read(lambda: _known_customer(facts.customer_id)):
+        if stranger and await self._store.read(lambda: owner_of_customer(facts.customer_id)) is None:
             return []
         if stored is not None and stored.status == facts.status and stored.status in ENDED:
             return []  # after the end the last known facts stay
-        found = differences(row[1], stored, facts)
+        found = differences(ours.user_id, stored, facts)
         return await self._repair(facts.subscription_id, found, dry_run) if found else []
 
     async def _compare_unlisted(self, subscription_id: str, dry_run: bool) -> list[Difference]:
@@ -239,8 +212,8 @@ class Reconciler:
         try:
             answer = await self._stripe.get(f"subscriptions/{quote(subscription_id, safe='')}")
         except StripeRefused:
-            row = await self._store.read(lambda: _peek(subscription_id))
-            return [_not_compared(row, subscription_id, "(not at Stripe)")]
+            ours = await self._store.read(lambda: records.stored_facts(subscription_id))
+            return [_not_compared(ours, subscription_id, "(not at Stripe)")]
         return await self._compare(subscription_id, answer.body, dry_run, True)
 
     async def _repair(self, subscription_id: str, found: list[Difference], dry_run: bool) -> list[Difference]:
@@ -267,7 +240,7 @@ class Reconciler:
                 wire.ref_id(session.customer),
                 wire.usable_user(session.client_reference_id),
             )
-            await self._inbox.work(lambda moment: note_checkout(report, moment))
+            await self._inbox.work(lambda unit: note_checkout(report, unit))
         subscription_id = wire.ref_id(session.subscription)
         if subscription_id is not None:
             await self._truth.ask(subscription_id, "checkout")

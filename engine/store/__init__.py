@@ -1,6 +1,7 @@
 """The store: units of work, and the databases that run them.
 
-A unit of work (`Work[T]`) is a generator that yields a statement's name with its arguments, is sent the rows,
+A unit of work (`Work[T]`) is a generator that yields a statement with its arguments, is sent the rows (none for one
+that returns nothing),
 and returns its result.  It does no I/O itself, so the same code runs in SQLite's thread and awaits PostgreSQL,
 and a test can step through it.
 """
@@ -11,9 +12,10 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, TypeAlias, TypeVar
 
+from interlock.engine.store.statements import Query
+
 T = TypeVar("T")
 Row: TypeAlias = Sequence[Any]
-Query: TypeAlias = tuple[str, tuple[Any, ...]]
 Work: TypeAlias = Generator[Query, list[Row], T]
 OnForeignChange: TypeAlias = Callable[[Iterable[str] | None], None]
 """Called when another process changed what these users see; None where it is not known who."""

@@ -1,181 +1,340 @@
--- Every statement, by name, once for both databases.  {lock} and {claim} are row locks where rows can be locked.
--- {one_of} … {end} is IN.  For IN, PostgreSQL reads a whole table where it expects many; this way it looks each up by key.
+-- Every statement, once for both databases.  What a header may say is told in `statements.py`.
 
--- name: event_seen
-SELECT 1 FROM event WHERE event_id = $1
+-- name: event_seen^
+-- Whether an event is stored already.
+-- about: event :event_id
+-- reads: event
+SELECT 1 FROM event WHERE event_id = :event_id
 
--- name: event_insert
+-- name: event_insert!
+-- Store an event with its outcome.
+-- about: event :event_id
+-- writes: event, one row
 INSERT INTO event (event_id, type, created, received_at, subscription_id, customer_id, outcome, payload)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+VALUES (:event_id, :type, :created, :received_at, :subscription_id, :customer_id, :outcome, :payload)
 
--- name: event_outcome
-UPDATE event SET outcome = $2 WHERE event_id = $1
+-- name: event_outcome!
+-- Set what came of an event that waited.
+-- about: event :event_id
+-- writes: event, one row
+UPDATE event SET outcome = :outcome WHERE event_id = :event_id
 
 -- name: event_pending_of
-SELECT event_id, type FROM event WHERE subscription_id = $1 AND outcome = 'pending' ORDER BY created DESC, received_at DESC, event_id DESC
+-- The events that wait for Stripe's answer about a subscription, the newest first.
+-- about: subscription :subscription_id
+-- reads: event
+SELECT event_id, type FROM event WHERE subscription_id = :subscription_id AND outcome = 'pending'
+ORDER BY created DESC, received_at DESC, event_id DESC
 
--- name: event_link
-UPDATE event SET outcome = 'applied' WHERE subscription_id = $1 AND outcome = 'unlinked'
+-- name: event_link!
+-- The user of a subscription became known: its events that had none are applied.
+-- about: subscription :subscription_id
+-- writes: event
+UPDATE event SET outcome = 'applied' WHERE subscription_id = :subscription_id AND outcome = 'unlinked'
 
 -- name: event_forget_payloads
-UPDATE event SET payload = NULL WHERE event_id {one_of}
-    SELECT event_id FROM event WHERE payload IS NOT NULL AND received_at < $1 AND outcome NOT IN ('pending', 'failed')
-    ORDER BY received_at LIMIT 500{end}
+-- Drop the oldest payloads, at most 500, that were received before a time; one row for each.
+-- writes: event
+UPDATE event SET payload = NULL WHERE event_id IN /*keys*/ (
+    SELECT event_id FROM event WHERE payload IS NOT NULL AND received_at < :before AND outcome NOT IN ('pending', 'failed')
+    ORDER BY received_at LIMIT 500 /*keys*/ )
 RETURNING 1
 
--- name: subscription_get
-SELECT facts, as_of, evidence, since, unpaid_since, unknown_status, user_id FROM subscription WHERE subscription_id = $1 {lock}
+-- name: subscription_get^
+-- One subscription, its row locked.
+-- about: subscription :subscription_id
+-- reads: subscription
+SELECT subscription_id, facts, as_of, evidence, since, unpaid_since, unknown_status, user_id FROM subscription
+WHERE subscription_id = :subscription_id /*lock*/
 
--- name: subscription_start
-INSERT INTO subscription (subscription_id, state, as_of, evidence, since) VALUES ($1, 'none', 0, 0, 0)
+-- name: subscription_start!
+-- Make the empty row of a subscription that was never seen, so that it can be locked.
+-- about: subscription :subscription_id
+-- writes: subscription, one row
+INSERT INTO subscription (subscription_id, state, as_of, evidence, since) VALUES (:subscription_id, 'none', 0, 0, 0)
 ON CONFLICT (subscription_id) DO NOTHING
 
--- name: subscription_put
+-- name: subscription_put!
+-- Write the whole row of a subscription.  The row of an ended one keeps its state, whatever is said.
+-- about: subscription :subscription_id
+-- writes: subscription, one row
 INSERT INTO subscription (subscription_id, customer_id, user_id, state, as_of, evidence, since, unpaid_since, unknown_status, facts)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+VALUES (:subscription_id, :customer_id, :user_id, :state, :as_of, :evidence, :since, :unpaid_since, :unknown_status, :facts)
 ON CONFLICT (subscription_id) DO UPDATE SET customer_id = excluded.customer_id, user_id = excluded.user_id,
     state = excluded.state, as_of = excluded.as_of, evidence = excluded.evidence, since = excluded.since,
     unpaid_since = excluded.unpaid_since, unknown_status = excluded.unknown_status, facts = excluded.facts
 WHERE subscription.state NOT IN ('canceled', 'incomplete_expired') OR subscription.state = excluded.state
 
--- name: subscription_update
-UPDATE subscription SET state = $2, as_of = $3, evidence = $4, since = $5, unpaid_since = $6, unknown_status = $7, facts = $8
-WHERE subscription_id = $1 AND (state NOT IN ('canceled', 'incomplete_expired') OR state = $2)
+-- name: subscription_update!
+-- The same where customer and user stay as they are: no index is touched.
+-- about: subscription :subscription_id
+-- writes: subscription, one row
+UPDATE subscription SET state = :state, as_of = :as_of, evidence = :evidence, since = :since, unpaid_since = :unpaid_since,
+    unknown_status = :unknown_status, facts = :facts
+WHERE subscription_id = :subscription_id AND (state NOT IN ('canceled', 'incomplete_expired') OR state = :state)
 
 -- name: subscription_of_user
-SELECT subscription_id, facts, as_of, evidence, since, unpaid_since, unknown_status FROM subscription WHERE user_id = $1 ORDER BY subscription_id
+-- All subscriptions of a user.
+-- about: user :user_id
+-- reads: subscription
+SELECT subscription_id, facts, as_of, evidence, since, unpaid_since, unknown_status FROM subscription
+WHERE user_id = :user_id ORDER BY subscription_id
 
 -- name: subscription_of_customer
-SELECT subscription_id, state FROM subscription WHERE customer_id = $1 ORDER BY subscription_id
+-- The ids of all subscriptions of a customer.
+-- about: customer :customer_id
+-- reads: subscription
+SELECT subscription_id FROM subscription WHERE customer_id = :customer_id ORDER BY subscription_id
 
 -- name: subscription_living
-SELECT subscription_id, facts, user_id FROM subscription
-WHERE subscription_id > $1 AND state NOT IN ('canceled', 'incomplete_expired') ORDER BY subscription_id LIMIT $2
+-- A page of the subscriptions that have not ended, by id.
+-- reads: subscription
+SELECT subscription_id FROM subscription
+WHERE subscription_id > :after AND state NOT IN ('canceled', 'incomplete_expired') ORDER BY subscription_id LIMIT :limit
 
 -- name: subscription_users_of_customer
-SELECT DISTINCT user_id FROM subscription WHERE customer_id = $1
+-- The users who hold the subscriptions of a customer; null for those that nobody holds.
+-- about: customer :customer_id
+-- reads: subscription
+SELECT DISTINCT user_id FROM subscription WHERE customer_id = :customer_id
 
--- name: subscription_evidence
-SELECT evidence FROM subscription WHERE subscription_id = $1
+-- name: subscription_evidence^
+-- A subscription's count of evidence, not locked.
+-- about: subscription :subscription_id
+-- reads: subscription
+SELECT evidence FROM subscription WHERE subscription_id = :subscription_id
 
--- name: subscription_peek
-SELECT facts, user_id FROM subscription WHERE subscription_id = $1
+-- name: subscription_peek^
+-- What is known of a subscription and whose it is, not locked.
+-- about: subscription :subscription_id
+-- reads: subscription
+SELECT facts, user_id FROM subscription WHERE subscription_id = :subscription_id
 
--- name: bill_get
-SELECT subscription_id, created, status, attempt_count, failed_at, failure_code, finalized_at, next_attempt, hosted_url, heard_at
-FROM bill WHERE invoice_id = $1
+-- name: bill_get^
+-- One invoice.
+-- about: invoice :invoice_id
+-- reads: bill
+SELECT invoice_id, subscription_id, created, status, attempt_count, failed_at, failure_code, finalized_at, next_attempt,
+    hosted_url, heard_at
+FROM bill WHERE invoice_id = :invoice_id
 
--- name: bill_put
+-- name: bill_put!
+-- Write one invoice.
+-- about: invoice :invoice_id
+-- writes: bill, one row
 INSERT INTO bill (invoice_id, subscription_id, created, status, attempt_count, failed_at, failure_code, finalized_at, next_attempt, hosted_url, heard_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+VALUES (:invoice_id, :subscription_id, :created, :status, :attempt_count, :failed_at, :failure_code, :finalized_at, :next_attempt, :hosted_url, :heard_at)
 ON CONFLICT (invoice_id) DO UPDATE SET status = excluded.status, attempt_count = excluded.attempt_count,
     failed_at = excluded.failed_at, failure_code = excluded.failure_code, finalized_at = excluded.finalized_at,
     next_attempt = excluded.next_attempt, hosted_url = excluded.hosted_url, heard_at = excluded.heard_at
 
--- name: bill_owed_since
+-- name: bill_owed_since^
+-- When the oldest open invoice of a subscription first failed; invoices older than the newest paid one are ignored.
+-- about: subscription :subscription_id
+-- reads: bill
 SELECT min(CASE WHEN failed_at IS NOT NULL THEN failed_at WHEN attempt_count > 0 THEN finalized_at END)
-FROM bill WHERE subscription_id = $1 AND status = 'open'
-    AND created >= coalesce((SELECT max(created) FROM bill WHERE subscription_id = $1 AND status = 'paid'), 0)
+FROM bill WHERE subscription_id = :subscription_id AND status = 'open'
+    AND created >= coalesce((SELECT max(created) FROM bill WHERE subscription_id = :subscription_id AND status = 'paid'), 0)
 
--- name: customer_get
-SELECT user_id, checkout_user_id, as_of, deleted FROM customer WHERE customer_id = $1 {lock}
+-- name: customer_get^
+-- One customer, its row locked.
+-- about: customer :customer_id
+-- reads: customer
+SELECT customer_id, user_id, checkout_user_id, as_of, deleted FROM customer WHERE customer_id = :customer_id /*lock*/
 
--- name: customer_put
-INSERT INTO customer (customer_id, user_id, checkout_user_id, as_of, deleted) VALUES ($1, $2, $3, $4, $5)
+-- name: customer_put!
+-- Write the whole row of a customer.
+-- about: customer :customer_id
+-- writes: customer, one row
+INSERT INTO customer (customer_id, user_id, checkout_user_id, as_of, deleted)
+VALUES (:customer_id, :user_id, :checkout_user_id, :as_of, :deleted)
 ON CONFLICT (customer_id) DO UPDATE SET user_id = excluded.user_id, checkout_user_id = excluded.checkout_user_id,
     as_of = excluded.as_of, deleted = excluded.deleted
 
 -- name: customer_of_user
-SELECT customer_id FROM customer WHERE (user_id = $1 OR (user_id IS NULL AND checkout_user_id = $1)) AND deleted = 0 ORDER BY customer_id
+-- The ids of the customers that are a user's and not deleted.
+-- about: user :user_id
+-- reads: customer
+SELECT customer_id FROM customer
+WHERE (user_id = :user_id OR (user_id IS NULL AND checkout_user_id = :user_id)) AND deleted = 0 ORDER BY customer_id
 
 -- name: customer_ids_of_user
-SELECT customer_id FROM customer WHERE user_id = $1 OR checkout_user_id = $1 ORDER BY customer_id
+-- The ids of all customers that were ever a user's.
+-- about: user :user_id
+-- reads: customer
+SELECT customer_id FROM customer WHERE user_id = :user_id OR checkout_user_id = :user_id ORDER BY customer_id
 
--- name: users_get
-SELECT version, shown, shown_until, catalogue, updated_at, customer_id, customer_serial, checkout_serial, trial_used_at FROM users WHERE user_id = $1
+-- name: users_get^
+-- One user, not locked.
+-- about: user :user_id
+-- reads: users
+SELECT user_id, version, shown, shown_until, catalogue, updated_at, customer_id, customer_serial, checkout_serial, trial_used_at
+FROM users WHERE user_id = :user_id
 
--- name: users_ensure
-INSERT INTO users (user_id) VALUES ($1) ON CONFLICT (user_id) DO NOTHING
+-- name: users_ensure!
+-- Make the row of a user who was never seen, so that it can be locked.
+-- about: user :user_id
+-- writes: users, one row
+INSERT INTO users (user_id) VALUES (:user_id) ON CONFLICT (user_id) DO NOTHING
 
--- name: users_lock
-SELECT version, shown, shown_until, catalogue, updated_at, customer_id, customer_serial, checkout_serial, trial_used_at FROM users WHERE user_id = $1 {lock}
+-- name: users_lock^
+-- One user, the row locked.
+-- about: user :user_id
+-- reads: users
+SELECT user_id, version, shown, shown_until, catalogue, updated_at, customer_id, customer_serial, checkout_serial, trial_used_at
+FROM users WHERE user_id = :user_id /*lock*/
 
 -- name: users_draw
+-- A user and each subscription of theirs; the user in every row, one row where there is no subscription.
+-- about: user :user_id
+-- reads: users, subscription
+-- after: users_lock
 SELECT u.version, u.shown, u.updated_at, u.customer_id, u.trial_used_at,
     s.subscription_id, s.facts, s.as_of, s.evidence, s.since, s.unpaid_since, s.unknown_status
-FROM users u LEFT JOIN subscription s ON s.user_id = u.user_id WHERE u.user_id = $1
+FROM users u LEFT JOIN subscription s ON s.user_id = u.user_id WHERE u.user_id = :user_id
 
--- name: users_show
-UPDATE users SET version = $2, shown = $3, shown_until = $4, catalogue = $5, updated_at = $6, customer_id = $7, trial_used_at = $8 WHERE user_id = $1
+-- name: users_show!
+-- Write what a user is shown.
+-- about: user :user_id
+-- writes: users, one row
+UPDATE users SET version = :version, shown = :shown, shown_until = :shown_until, catalogue = :catalogue, updated_at = :updated_at,
+    customer_id = :customer_id, trial_used_at = :trial_used_at
+WHERE user_id = :user_id
 
--- name: users_update
-UPDATE users SET version = $2, shown = $3, shown_until = $4, catalogue = $5, updated_at = $6 WHERE user_id = $1
+-- name: users_update!
+-- The same where customer and trial stay as they are: no index but the clock's is touched.
+-- about: user :user_id
+-- writes: users, one row
+UPDATE users SET version = :version, shown = :shown, shown_until = :shown_until, catalogue = :catalogue, updated_at = :updated_at
+WHERE user_id = :user_id
 
--- name: users_set_customer
-UPDATE users SET customer_id = $2 WHERE user_id = $1
+-- name: users_set_customer!
+-- Set the customer that checkout and portal use.
+-- about: user :user_id
+-- writes: users, one row
+UPDATE users SET customer_id = :customer_id WHERE user_id = :user_id
 
--- name: users_drop_customer
-UPDATE users SET customer_id = NULL, customer_serial = customer_serial + 1 WHERE customer_id = $1 RETURNING user_id
+-- name: users_of_customer
+-- The users whose portal opens a customer.
+-- about: customer :customer_id
+-- reads: users
+SELECT user_id FROM users WHERE customer_id = :customer_id ORDER BY user_id
 
--- name: users_next_checkout
-UPDATE users SET checkout_serial = checkout_serial + 1 WHERE user_id = $1
+-- name: users_drop_customer!
+-- Take the customer away from a user; the next checkout makes another.
+-- about: user :user_id
+-- writes: users, one row
+UPDATE users SET customer_id = NULL, customer_serial = customer_serial + 1 WHERE user_id = :user_id
+
+-- name: users_next_checkout!
+-- A checkout of the user's ended: what is asked for next is another one.
+-- about: user :user_id
+-- writes: users, one row
+UPDATE users SET checkout_serial = checkout_serial + 1 WHERE user_id = :user_id
 
 -- name: users_due
-SELECT user_id FROM users WHERE shown_until <= $1 ORDER BY shown_until LIMIT 100
+-- Up to 100 users whose state the clock alone has changed, the longest due first.
+-- reads: users
+SELECT user_id FROM users WHERE shown_until <= :now ORDER BY shown_until LIMIT 100
 
--- name: decision_insert
+-- name: decision_insert!
+-- Enter a decision in the ledger.
+-- writes: decision, one row
 INSERT INTO decision (at, event_id, event_type, source, user_id, subscription_id, fired, from_state, to_state, outcome, guard)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+VALUES (:at, :event_id, :event_type, :source, :user_id, :subscription_id, :fired, :from_state, :to_state, :outcome, :guard)
 
--- name: decision_link
-UPDATE decision SET user_id = $2 WHERE subscription_id = $1 AND user_id IS NULL
+-- name: decision_link!
+-- The user of a subscription became known: what was decided before is theirs too.
+-- about: subscription :subscription_id
+-- writes: decision
+UPDATE decision SET user_id = :user_id WHERE subscription_id = :subscription_id AND user_id IS NULL
 
 -- name: decision_page
+-- A page of a user's decisions, newest first, older than a number.
+-- about: user :user_id
+-- reads: decision
 SELECT seq, at, event_id, event_type, source, fired, from_state, to_state, outcome, guard FROM decision
-WHERE user_id = $1 AND seq < $2 ORDER BY seq DESC LIMIT $3
+WHERE user_id = :user_id AND seq < :before ORDER BY seq DESC LIMIT :limit
 
 -- name: decision_way
+-- The last 100 transitions of a user's subscriptions, newest first.
+-- about: user :user_id
+-- reads: decision
 SELECT subscription_id, from_state, to_state FROM decision
-WHERE user_id = $1 AND outcome = 'applied' AND from_state IS NOT NULL ORDER BY seq DESC LIMIT 100
+WHERE user_id = :user_id AND outcome = 'applied' AND from_state IS NOT NULL ORDER BY seq DESC LIMIT 100
 
--- name: ask_put
-INSERT INTO ask (subscription_id, due_at) VALUES ($1, $2)
+-- name: ask_put!
+-- Note that Stripe is to be asked about a subscription; the earlier time counts.
+-- about: subscription :subscription_id
+-- writes: ask, one row
+INSERT INTO ask (subscription_id, due_at) VALUES (:subscription_id, :due_at)
 ON CONFLICT (subscription_id) DO UPDATE SET due_at = CASE WHEN excluded.due_at < ask.due_at THEN excluded.due_at ELSE ask.due_at END
 
 -- name: ask_claim
+-- Lease the questions that are due, so that nobody else asks them meanwhile.
+-- writes: ask
 WITH due AS MATERIALIZED (
-    SELECT subscription_id FROM ask WHERE CASE WHEN lease_until > due_at THEN lease_until ELSE due_at END <= $1
-    ORDER BY CASE WHEN lease_until > due_at THEN lease_until ELSE due_at END LIMIT $3 {claim})
-UPDATE ask SET lease_until = $2, attempts = attempts + 1 WHERE subscription_id {one_of}SELECT subscription_id FROM due{end}
+    SELECT subscription_id FROM ask WHERE CASE WHEN lease_until > due_at THEN lease_until ELSE due_at END <= :now
+    ORDER BY CASE WHEN lease_until > due_at THEN lease_until ELSE due_at END LIMIT :limit /*claim*/)
+UPDATE ask SET lease_until = :lease_until, attempts = attempts + 1
+WHERE subscription_id IN /*keys*/ ( SELECT subscription_id FROM due /*keys*/ )
 RETURNING subscription_id, attempts
 
--- name: ask_next
+-- name: ask_next^
+-- When the next question is due, and how many there are.
+-- reads: ask
 SELECT (SELECT min(CASE WHEN lease_until > due_at THEN lease_until ELSE due_at END) FROM ask), (SELECT count(*) FROM ask)
 
--- name: ask_again
-UPDATE ask SET due_at = $2, lease_until = 0 WHERE subscription_id = $1
+-- name: ask_again!
+-- Ask again at a time, whoever has the lease.
+-- about: subscription :subscription_id
+-- writes: ask, one row
+UPDATE ask SET due_at = :due_at, lease_until = 0 WHERE subscription_id = :subscription_id
 
--- name: ask_done
-DELETE FROM ask WHERE subscription_id = $1
+-- name: ask_done!
+-- A question is answered.
+-- about: subscription :subscription_id
+-- writes: ask, one row
+DELETE FROM ask WHERE subscription_id = :subscription_id
 
--- name: ask_free_leases
+-- name: ask_free_leases!
+-- Forget every lease, where no other process can hold one.
+-- writes: ask
 UPDATE ask SET lease_until = 0
 
--- name: checkout_open
-SELECT session_id, intent, url, expires_at FROM checkout WHERE user_id = $1 AND status = 'open'
+-- name: checkout_open^
+-- The open checkout session of a user.
+-- about: user :user_id
+-- reads: checkout
+SELECT session_id, intent, url, expires_at FROM checkout WHERE user_id = :user_id AND status = 'open'
 
 -- name: checkout_all_open
+-- The ids of all open checkout sessions.
+-- reads: checkout
 SELECT session_id FROM checkout WHERE status = 'open' ORDER BY session_id
 
--- name: checkout_put
-INSERT INTO checkout (session_id, user_id, intent, url, expires_at, status) VALUES ($1, $2, $3, $4, $5, 'open')
+-- name: checkout_put!
+-- Store an open checkout session.
+-- about: checkout :session_id
+-- writes: checkout, one row
+INSERT INTO checkout (session_id, user_id, intent, url, expires_at, status)
+VALUES (:session_id, :user_id, :intent, :url, :expires_at, 'open')
 ON CONFLICT (session_id) DO NOTHING
 
--- name: checkout_close
-UPDATE checkout SET status = $2 WHERE session_id = $1 AND status = 'open' RETURNING user_id
+-- name: checkout_close^
+-- Close an open checkout session; returns whose it was, nothing where it was not open.
+-- about: checkout :session_id
+-- writes: checkout, one row
+UPDATE checkout SET status = :status WHERE session_id = :session_id AND status = 'open' RETURNING user_id
 
--- name: memo_get
-SELECT value FROM memo WHERE name = $1
+-- name: memo_get^
+-- A value that the program keeps under a name.
+-- about: memo :name
+-- reads: memo
+SELECT value FROM memo WHERE name = :name
 
--- name: memo_put
-INSERT INTO memo (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value
+-- name: memo_put!
+-- Keep a value under a name.
+-- about: memo :name
+-- writes: memo, one row
+INSERT INTO memo (name, value) VALUES (:name, :value) ON CONFLICT (name) DO UPDATE SET value = excluded.value

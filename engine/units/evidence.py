@@ -15,9 +15,10 @@ from interlock.engine.core import invoices as bills
 from interlock.engine.core.invoices import Bill
 from interlock.engine.core.machine import decide
 from interlock.engine.core.states import Decision, Evidence, Facts, Kind, Outcome, State, Subscription
-from interlock.engine.store import Row, Work
+from interlock.engine.store import Work
+from interlock.engine.units import records
+from interlock.engine.units.effects import Unit, ask, record, write_ledger
 from interlock.engine.units.owners import (
-    adopt,
     note_checkout,
     note_customer,
     owner_of,
@@ -25,7 +26,7 @@ from interlock.engine.units.owners import (
     redraw,
     share,
 )
-from interlock.engine.units.records import Held, Moment, ask, load, put, record, write_ledger
+from interlock.engine.units.records import EventName, StoredEvent, StoredSubscription
 from interlock.engine.wire.events import CustomerReport, Event
 
 
@@ -47,54 +48,63 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 # --- one webhook -----------------------------------------------------------------------------------------
 
 
-def take(event: Event, body: bytes, moment: Moment) -> Work[Outcome]:
+def take(event: Event, body: bytes, unit: Unit) -> Work[Outcome]:
     """Store one event and decide it.  Returns its outcome; `duplicate` where the id was here before."""
-    if (yield "event_seen", (event.id,)):
+    if (yield from records.event_seen(event.id)):
         return Outcome.DUPLICATE
     outcome, about = Outcome.IGNORED, event.subscription_id
-    if event.of_interest and event.account is None and event.livemode in (None, moment.livemode):
+    if event.of_interest and event.account is None and event.livemode in (None, unit.livemode):
         if event.subscription_id is not None:
-            outcome = yield from _about_subscription(event, event.subscription_id, moment)
+            outcome = yield from _about_subscription(event, event.subscription_id, unit)
         else:
-            outcome, about = yield from _about_customer(event, moment)
+            outcome, about = yield from _about_customer(event, unit)
     payload = isal_zlib.compress(body, 1)  # pyright: ignore[reportUnknownMemberType] - zlib's format, a third of its time
-    now = int(moment.now)
-    yield "event_insert", (event.id, event.type, event.created, now, about, event.customer_id, outcome.value, payload)
-    yield from write_ledger(moment)
+    stored = StoredEvent(
+        event_id=event.id,
+        type=event.type,
+        created=event.created,
+        received_at=int(unit.now),
+        subscription_id=about,
+        customer_id=event.customer_id,
+        outcome=outcome.value,
+        payload=payload,
+    )
+    yield from records.add_event(stored)
+    yield from write_ledger(unit)
     return outcome
 
 
-def _about_subscription(event: Event, subscription_id: str, moment: Moment) -> Work[Outcome]:
+def _about_subscription(event: Event, subscription_id: str, unit: Unit) -> Work[Outcome]:
     assert event.evidence is not None
     if event.checkout is not None:
-        yield from note_checkout(event.checkout, moment)
-    held = yield from load(subscription_id)
+        yield from note_checkout(event.checkout, unit)
+    held = yield from records.subscription(subscription_id)
     known, evidence = held.known, event.evidence
     if event.bill is not None:
         known, bill = yield from _note_bill(known, event.bill)
         evidence = msgspec.structs.replace(evidence, consistent_with=bills.expected_states(bill, known))
     decision = decide(known, evidence, event.facts)
-    owner = yield from _settle(held, decision, event.facts, event, "webhook", moment)
+    owner = yield from _settle(held, decision, event.facts, event, "webhook", unit)
     if owner is None and decision.outcome in (Outcome.APPLIED, Outcome.UNCHANGED):
         if decision.before is State.NONE:  # its customer may name a user
-            yield from ask(subscription_id, moment)
+            yield from ask(subscription_id, unit)
         return Outcome.UNLINKED
     return decision.outcome
 
 
-def _about_customer(event: Event, moment: Moment) -> Work[tuple[Outcome, str | None]]:
+def _about_customer(event: Event, unit: Unit) -> Work[tuple[Outcome, str | None]]:
     """Hear of a customer: learn whose it is, and ask about its subscriptions where the event may concern them.
 
     Returns the outcome, and the subscription whose answer will settle it, where one is asked about.
     """
     known, changed = False, False
     if event.customer is not None:
-        changed = yield from note_customer(event.customer, event.created, moment)
+        changed = yield from note_customer(event.customer, event.created, unit)
         known = event.customer.user_id is not None
     if event.checkout is not None:
-        changed = yield from note_checkout(event.checkout, moment)
+        changed = yield from note_checkout(event.checkout, unit)
         known = True
-    asked = yield from _hint_to_all(event, moment)
+    asked = yield from _hint_to_all(event, unit)
     user_id = yield from owner_of_customer(event.customer_id)
     if asked:
         outcome = Outcome.PENDING
@@ -103,75 +113,75 @@ def _about_customer(event: Event, moment: Moment) -> Work[tuple[Outcome, str | N
     else:
         outcome = Outcome.UNCHANGED if known else Outcome.IGNORED
     if user_id is not None and outcome is not Outcome.IGNORED:
-        record(moment, event, "webhook", user_id, asked, outcome=outcome)
+        record(unit, event, "webhook", user_id, asked, outcome=outcome)
     return outcome, asked
 
 
-def _hint_to_all(event: Event, moment: Moment) -> Work[str | None]:
+def _hint_to_all(event: Event, unit: Unit) -> Work[str | None]:
     """Weigh a customer's event against each of its subscriptions; returns one that must be asked about, if any."""
     asked: str | None = None
     if event.evidence is None or event.evidence.consistent_with:
         return asked
-    for row in (yield "subscription_of_customer", (event.customer_id,)):
-        held = yield from load(row[0])
+    for subscription_id in (yield from records.subscriptions_of_customer(event.customer_id)):
+        held = yield from records.subscription(subscription_id)
         decision = decide(held.known, event.evidence, None)
         if decision.outcome is Outcome.PENDING:
-            asked = row[0]
-            yield put(decision.after, held.user_id)
-            yield from ask(row[0], moment)
+            asked = subscription_id
+            yield from records.save_subscription(decision.after, held.user_id)
+            yield from ask(subscription_id, unit)
     return asked
 
 
 # --- one answer of Stripe's ------------------------------------------------------------------------------
 
 
-def answer(reading: Reading, moment: Moment) -> Work[Outcome]:
+def answer(reading: Reading, unit: Unit) -> Work[Outcome]:
     """Commit what Stripe answered.  Returns `pending` when evidence arrived meanwhile: ask again."""
     if reading.facts is None:
-        return (yield from _no_such_subscription(reading, moment))
-    held = yield from load(reading.subscription_id)
+        return (yield from _no_such_subscription(reading, unit))
+    held = yield from records.subscription(reading.subscription_id)
     evidence = Evidence(kind=Kind.ANSWER, created=reading.date, evidence_at_ask=reading.evidence_at_ask)
     decision = decide(held.known, evidence, reading.facts)
     if decision.outcome is Outcome.PENDING:
         return decision.outcome
     if reading.customer is not None and (
-        yield from note_customer(reading.customer, reading.date, moment, authoritative=True)
+        yield from note_customer(reading.customer, reading.date, unit, authoritative=True)
     ):
-        held = yield from load(reading.subscription_id)  # it may be another's by now
+        held = yield from records.subscription(reading.subscription_id)  # it may be another's by now
     if reading.bill is not None:
         noted, _ = yield from _note_bill(decision.after, reading.bill)
         decision = msgspec.structs.replace(decision, after=noted)
-    waiting = yield "event_pending_of", (reading.subscription_id,)
+    waiting = yield from records.pending_events(reading.subscription_id)
     newest = waiting[0] if waiting else None
     source = "webhook" if waiting else reading.source
-    yield from _settle(held, decision, reading.facts, newest, source, moment)
-    yield from _close_waiting(waiting, decision.outcome, held.user_id, reading.subscription_id, moment)
-    yield "ask_done", (reading.subscription_id,)
-    yield from write_ledger(moment)
+    owner = yield from _settle(held, decision, reading.facts, newest, source, unit)
+    yield from _close_waiting(waiting, decision.outcome, owner, reading.subscription_id, unit)
+    yield from records.close_question(reading.subscription_id)
+    yield from write_ledger(unit)
     return decision.outcome
 
 
 def _close_waiting(
-    waiting: list[Row], outcome: Outcome, user_id: str | None, subscription_id: str, moment: Moment
+    waiting: list[EventName], outcome: Outcome, user_id: str | None, subscription_id: str, unit: Unit
 ) -> Work[None]:
     """Decide the events that waited: what the answer did is the newest one's, the others are older than it."""
-    for position, row in enumerate(waiting):
+    for position, event in enumerate(waiting):
         its_outcome = Outcome.STALE if position else outcome
-        yield "event_outcome", (row[0], its_outcome.value)
+        yield from records.set_outcome(event.id, its_outcome.value)
         if position:
-            record(moment, row, "webhook", user_id, subscription_id, outcome=its_outcome)
+            record(unit, event, "webhook", user_id, subscription_id, outcome=its_outcome)
 
 
-def _no_such_subscription(reading: Reading, moment: Moment) -> Work[Outcome]:
+def _no_such_subscription(reading: Reading, unit: Unit) -> Work[Outcome]:
     """Stripe knows no such subscription (another account's, or deleted test data): given up, kept for replay."""
-    held = yield from load(reading.subscription_id)
+    held = yield from records.subscription(reading.subscription_id)
     if held.known.evidence != reading.evidence_at_ask:
         return Outcome.PENDING  # something was heard of it meanwhile
-    for row in (yield "event_pending_of", (reading.subscription_id,)):
-        yield "event_outcome", (row[0], Outcome.FAILED.value)
-        record(moment, row, "webhook", held.user_id, reading.subscription_id, outcome=Outcome.FAILED)
-    yield "ask_done", (reading.subscription_id,)
-    yield from write_ledger(moment)
+    for event in (yield from records.pending_events(reading.subscription_id)):
+        yield from records.set_outcome(event.id, Outcome.FAILED.value)
+        record(unit, event, "webhook", held.user_id, reading.subscription_id, outcome=Outcome.FAILED)
+    yield from records.close_question(reading.subscription_id)
+    yield from write_ledger(unit)
     return Outcome.FAILED
 
 
@@ -179,38 +189,40 @@ def _no_such_subscription(reading: Reading, moment: Moment) -> Work[Outcome]:
 
 
 def _settle(
-    held: Held, decision: Decision, claimed: Facts | None, event: Event | Row | None, source: str, moment: Moment
+    held: StoredSubscription,
+    decision: Decision,
+    claimed: Facts | None,
+    event: Event | EventName | None,
+    source: str,
+    unit: Unit,
 ) -> Work[str | None]:
     """Write what was decided, for whom, and redraw those who see it.  Returns the owner."""
     known, after = held.known, decision.after
     owner = (yield from owner_of(after.facts or claimed)) or held.user_id
     if after != known or owner != held.user_id:
-        yield put(after, owner, held)
+        yield from records.save_subscription(after, owner, held)
     if decision.outcome is Outcome.PENDING:
-        yield from ask(after.subscription_id, moment)
+        yield from ask(after.subscription_id, unit)
     if event is not None or decision.outcome is not Outcome.UNCHANGED:  # a sweep that finds nothing leaves no entry
-        record(moment, event, source, owner, after.subscription_id, decision=decision)
+        record(unit, event, source, owner, after.subscription_id, decision=decision)
     if owner is not None and held.user_id is None and known.evidence:
-        yield from adopt(after.subscription_id, owner)
+        yield from records.link_decisions(after.subscription_id, owner)
     newly_theirs = owner != held.user_id or known.facts is None
     if owner is not None and newly_theirs and after.facts is not None:
-        yield from share(after.facts.customer_id, owner, moment)
+        yield from share(after.facts.customer_id, owner, unit)
     seen_before = (known.facts, known.unpaid_since, known.unknown_status, held.user_id)
     if seen_before != (after.facts, after.unpaid_since, after.unknown_status, owner):
         customer_id = after.facts.customer_id if after.facts else None
         for user_id in sorted({owner or "", held.user_id or ""} - {""}):
-            yield from redraw(user_id, moment, customer_id=customer_id)
-    held.user_id = owner
+            yield from redraw(user_id, unit, customer_id=customer_id)
     return owner
 
 
 def _note_bill(known: Subscription, heard: Bill) -> Work[tuple[Subscription, Bill]]:
     """Merge what is said of an invoice; returns the subscription with its oldest open failure, and the bill."""
-    rows = yield "bill_get", (heard.invoice_id,)
-    fields = Bill.__struct_fields__[1:]
-    before = Bill(invoice_id=heard.invoice_id, **dict(zip(fields, rows[0], strict=True))) if rows else None
+    before = yield from records.invoice(heard.invoice_id)
     bill = bills.merge(before, heard)
     if bill != before:
-        yield "bill_put", msgspec.structs.astuple(bill)
-    owed = yield "bill_owed_since", (known.subscription_id,)
-    return msgspec.structs.replace(known, unpaid_since=owed[0][0]), bill
+        yield from records.save_invoice(bill)
+    owed_since = yield from records.owed_since(known.subscription_id)
+    return msgspec.structs.replace(known, unpaid_since=owed_since), bill

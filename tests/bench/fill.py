@@ -18,8 +18,8 @@ from typing import Any, Final
 from interlock.engine.core.catalogue import read_catalogue
 from interlock.engine.store.sqlite.store import SqliteStore
 from interlock.engine.store.statements import SQLITE, migrations
+from interlock.engine.units.effects import Unit
 from interlock.engine.units.evidence import take
-from interlock.engine.units.records import Moment
 from interlock.engine.wire.events import read
 from tests.bench import traffic
 from tests.bench.subjects import PLANS
@@ -32,7 +32,7 @@ async def _store_first(path: Path) -> None:
     """Let the engine take the first subscription's first event."""
     store = await SqliteStore.open(path)
     body = traffic.event(0, 0)
-    moment = Moment(now=traffic.BEGIN, catalogue=read_catalogue(PLANS), livemode=False)
+    moment = Unit(now=traffic.BEGIN, catalogue=read_catalogue(PLANS), livemode=False)
     await store.write(lambda: take(read(body), body, moment))
     await store.close()
 

@@ -17,8 +17,8 @@ from interlock.engine.flow.runner import Inbox
 from interlock.engine.flow.streams import Hub
 from interlock.engine.interlock import Interlock
 from interlock.engine.store.sqlite.store import SqliteStore
+from interlock.engine.units import records
 from interlock.engine.units.evidence import Reading, answer
-from interlock.engine.units.records import load
 from interlock.engine.wire.events import CustomerReport
 from tests.kit.bodies import T0, Obj, Sub, body_of, signed
 from tests.kit.clock import Clock
@@ -81,7 +81,7 @@ class Desk:
 
     async def known(self, subscription_id: str = "sub_1") -> Subscription:
         """Read what is held of a subscription."""
-        return (await self.store.write(lambda: load(subscription_id))).known
+        return (await self.store.write(lambda: records.subscription(subscription_id))).known
 
     async def answer(
         self, sub: Sub | None, *, at: int = T0, asked_at: int | None = None, customer_user: str | None = None

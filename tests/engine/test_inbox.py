@@ -12,6 +12,7 @@ from interlock.engine.core.catalogue import read_catalogue
 from interlock.engine.core.states import Outcome
 from interlock.engine.core.view import rfc3339
 from interlock.engine.errors import BadEvent, BadSignature
+from interlock.engine.store.statements import STATEMENTS
 from tests.engine.conftest import SECRET, Desk
 from tests.kit.bodies import (
     CREATED,
@@ -609,8 +610,8 @@ async def open_session(desk: Desk, *, expires_at: int) -> None:
     """What a checkout leaves in the store: one open session of u_1."""
 
     def work() -> Any:
-        yield "users_ensure", ("u_1",)
-        yield "checkout_put", ("cs_test_1", "u_1", "pro:1:", "https://checkout", expires_at)
+        yield STATEMENTS["users_ensure"], ("u_1",)
+        yield STATEMENTS["checkout_put"], ("cs_test_1", "u_1", "pro:1:", "https://checkout", expires_at)
 
     await desk.store.write(work)
 

@@ -25,10 +25,11 @@ from interlock.api.app import create_app
 from interlock.api.settings import Settings
 from interlock.engine.flow import asker as truth
 from interlock.engine.store.sqlite import store as sqlite
+from interlock.engine.store.statements import STATEMENTS
 from interlock.engine.wire.client import StripeClient
 from tests.faults.processes import RUNNING
 
-_NAMES: Final = {sql: name for name, sql in cast("dict[str, str]", vars(sqlite)["_STATEMENTS"]).items()}
+_NAMES: Final = {statement.sqlite: statement.name for statement in STATEMENTS.values()}
 _inner: Final[Any] = vars(sqlite)["_transact"]
 
 

@@ -29,8 +29,9 @@ from interlock.engine.flow.streams import Hub
 from interlock.engine.store import Work
 from interlock.engine.store.sqlite import store as sqlite
 from interlock.engine.store.sqlite.store import SqliteStore
+from interlock.engine.store.statements import STATEMENTS
 from interlock.engine.units.evidence import Reading, answer
-from interlock.engine.units.records import Moment
+from interlock.engine.units.effects import Unit
 from tests.engine.conftest import make_config, read
 from tests.faults.processes import Life, Nursery, settings_in
 from tests.faults.standin import StandIn
@@ -303,18 +304,18 @@ _failed: Final = _told.bill("payment_failed", T0 + 20, status="open", attempts=1
 _other: Final = Told(Sub(id="sub_2", customer="cus_2", user="u_2"))
 _gap: Final = [_other.create(), _other.update(T0 + 5, cancel_at=T0 + 50), _other.update(T0 + 9, cancel_at=T0 + 90)]
 
-Unit = Callable[[SqliteStore, Inbox, Config], Any]
+Doing = Callable[[SqliteStore, Inbox, Config], Any]
 
 
 async def _take(inbox: Inbox, event: Obj) -> str:
     return (await inbox.submit(body_of(event))).outcome.value
 
 
-def _buyer_of(user: str) -> Callable[[Moment], Work[Any]]:
+def _buyer_of(user: str) -> Callable[[Unit], Work[Any]]:
     return lambda moment: cast("Work[Any]", vars(sys.modules[Checkout.__module__])["_buyer"](user, moment))
 
 
-UNITS: Final[dict[str, tuple[list[Obj], Unit]]] = {
+UNITS: Final[dict[str, tuple[list[Obj], Doing]]] = {
     "a first event": ([], lambda store, inbox, config: _take(inbox, _created)),
     "an event that follows": ([_created], lambda store, inbox, config: _take(inbox, _updated)),
     "a failed payment": ([_created, _updated], lambda store, inbox, config: _take(inbox, _failed)),
@@ -358,7 +359,7 @@ def _settings(folder: Path) -> Config:
     return make_config(folder, clock=cast("Any", lambda: T0 + 60.0))
 
 
-async def _run(folder: Path, unit: Unit) -> Any:
+async def _run(folder: Path, unit: Doing) -> Any:
     config = _settings(folder)
     store = await SqliteStore.open(folder / "interlock.db")
     try:
@@ -426,7 +427,7 @@ async def test_one_bad_unit_takes_no_other_with_it(tmp_path: Path) -> None:
     inbox = Inbox(store, Hub(), config)
 
     def bad() -> Work[None]:
-        yield "users_ensure", ("u_bad",)
+        yield STATEMENTS["users_ensure"], ("u_bad",)
         raise RuntimeError("a fault of ours")
 
     tellers = [Told(Sub(id=f"sub_{n}", customer=f"cus_{n}", user=f"u_{n}")) for n in range(10)]

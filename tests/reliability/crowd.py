@@ -14,7 +14,8 @@ from interlock.engine.core.states import Outcome
 from interlock.engine.flow.asker import Question, claim, reading_of
 from interlock.engine.flow.runner import Inbox
 from interlock.engine.flow.streams import Hub
-from interlock.engine.store import Row, Store, Work
+from interlock.engine.store import Store, Work
+from interlock.engine.units import records
 from interlock.engine.units.evidence import answer
 from interlock.engine.wire import objects as wire
 from tests.reliability.bodies import MIDDLE as BETWEEN
@@ -84,8 +85,9 @@ class Crowd:
 
     async def shown(self, place: str) -> dict[str, Any]:
         """Return what this user is shown, without its version and date."""
-        row = await self._store.read(lambda: _shown(f"u_{place}"))
-        state: dict[str, Any] = msgspec.json.decode(row[1].replace(place.encode(), PLACE.encode())) if row else {}
+        user = await self._store.read(lambda: records.user(f"u_{place}"))
+        body = user.shown.replace(place.encode(), PLACE.encode()) if user and user.shown else b"{}"
+        state: dict[str, Any] = msgspec.json.decode(body)
         return {name: value for name, value in state.items() if name not in ("version", "updated_at")}
 
 
@@ -101,10 +103,4 @@ async def side_by_side(tasks: Iterable[Callable[[], Awaitable[None]]], at_once: 
 
 
 def _question(subscription_id: str) -> Work[Question]:
-    rows = yield "subscription_evidence", (subscription_id,)
-    return Question(subscription_id, rows[0][0] if rows else 0, 0)
-
-
-def _shown(user_id: str) -> Work[Row | None]:
-    rows = yield "users_get", (user_id,)
-    return rows[0] if rows else None
+    return Question(subscription_id, (yield from records.evidence_of(subscription_id)), 0)

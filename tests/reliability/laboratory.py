@@ -15,8 +15,8 @@ from interlock.engine.core.catalogue import Catalogue
 from interlock.engine.core.states import ENDED, Outcome
 from interlock.engine.flow.asker import LEASE_MS, claim
 from interlock.engine.store import Work
+from interlock.engine.units.effects import Unit
 from interlock.engine.units.evidence import Reading, answer, take
-from interlock.engine.units.records import Moment
 from interlock.engine.wire import events as webhooks
 from interlock.engine.wire.events import Event
 from tests.reliability.bodies import Obj
@@ -195,8 +195,8 @@ _COLUMNS: Final = "customer_id, user_id, state, as_of, unpaid_since, unknown_sta
 _CATALOGUE: Final = Catalogue()
 
 
-def _moment() -> Moment:
-    return Moment(now=NOW, catalogue=_CATALOGUE, livemode=False)
+def _moment() -> Unit:
+    return Unit(now=NOW, catalogue=_CATALOGUE, livemode=False)
 
 
 def event_id(change: int, twin: int) -> str:
@@ -210,11 +210,12 @@ def _status(outcome: str | None) -> int:
 
 def _alone(work: Work[Outcome]) -> Work[Outcome]:
     """Pass a delivery's statements on; none may look at other events."""
-    name, arguments = next(work)
+    statement, arguments = next(work)
     try:
         while True:
-            assert name not in ("event_pending_of", "event_outcome"), f"take must not look at other events: {name}"
-            name, arguments = work.send((yield name, arguments))
+            others = statement.name in ("event_pending_of", "event_outcome")
+            assert not others, f"take must not look at other events: {statement.name}"
+            statement, arguments = work.send((yield statement, arguments))
     except StopIteration as end:
         return end.value
 

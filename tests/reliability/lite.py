@@ -9,11 +9,9 @@ from typing import Any, TypeVar
 
 from interlock.engine.store import Work
 from interlock.engine.store.sqlite.store import split
-from interlock.engine.store.statements import SQLITE, migrations, statements
+from interlock.engine.store.statements import SQLITE, migrations
 
 T = TypeVar("T")
-
-SQL = {name: sql.replace("$", "?") for name, sql in statements(SQLITE).items()}
 
 
 def connect() -> sqlite3.Connection:
@@ -29,9 +27,9 @@ def connect() -> sqlite3.Connection:
 def drive(connection: sqlite3.Connection, work: Work[T]) -> T:
     """Step through a unit of work inside the transaction that is open."""
     try:
-        name, arguments = next(work)
+        statement, arguments = next(work)
         while True:
-            name, arguments = work.send(connection.execute(SQL[name], arguments).fetchall())
+            statement, arguments = work.send(connection.execute(statement.sqlite, arguments).fetchall())
     except StopIteration as end:
         return end.value
 

@@ -78,12 +78,12 @@ MUTANTS: Final = (
     Mutant("another account is taken", forces("take", "account", to=True), OTHERS),
     Mutant("pending, and nobody will ask", forces("_settle", "PENDING", to=False), SETTLED),
     Mutant("all that waited is applied", replaces("_close_waiting", "Outcome.STALE", "outcome"), SETTLED),
-    Mutant("the question is never done", drops("answer", "ask_done"), SETTLED),
+    Mutant("the question is never done", drops("answer", "close_question"), SETTLED),
     Mutant("what waited is not closed", replaces("_close_waiting", "enumerate(waiting)", "enumerate(waiting[:1])"),
            SETTLED),
     Mutant("a 404 has no fence", forces("_no_such_subscription", "evidence_at_ask", to=False), FENCED),
     Mutant("grace from receipt", replaces("_about_subscription", "_note_bill(known, event.bill)", "_note_bill(known, "
-           "msgspec.structs.replace(event.bill, failed_at=event.bill.failed_at and int(moment.now)))"), GRACE),
+           "msgspec.structs.replace(event.bill, failed_at=event.bill.failed_at and int(unit.now)))"), GRACE),
 
     Mutant("the last word on an invoice wins", replaces("merge", "max(both, key=_progress)", "heard"), MERGED),
     Mutant("grace from the last failure", calls("merge", "min", "max"), GRACE),
@@ -106,8 +106,8 @@ MUTANTS: Final = (
     Mutant("the row of an ended one is changed", says("subscription_update", r" AND \(state NOT IN [^)]*\) OR [^)]*\)",
            ""), ENDS),
     Mutant("a lease leases nothing", says("ask_claim", r"lease_until = (\S+),", "lease_until = 0,"), SETTLED),
-    Mutant("a question forgets what was heard", replaces("claim", "rows[0][0] if rows else 0", "0"), SETTLED),
+    Mutant("a question forgets what was heard", replaces("claim", "yield from records.evidence_of(subscription_id)", "0"), SETTLED),
     Mutant("a sweep only looks", replaces("Reconciler._repair", 'await self._truth.ask(subscription_id, "reconcile")',
            "Outcome.UNCHANGED"), HEALED),
-    Mutant("a late user is not linked", drops("adopt", "event_link"), LEARNED),
+    Mutant("a late user is not linked", drops("link_decisions", "event_link"), LEARNED),
 )  # fmt: skip

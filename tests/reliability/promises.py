@@ -32,8 +32,9 @@ from interlock.engine.errors import BadSignature
 from interlock.engine.flow.asker import Question, claim, reading_of
 from interlock.engine.store import Work
 from interlock.engine.store.opening import open_store
+from interlock.engine.store.statements import STATEMENTS
+from interlock.engine.units.effects import Unit
 from interlock.engine.units.evidence import Reading, answer, take
-from interlock.engine.units.records import Moment
 from interlock.engine.wire import events as webhooks
 from interlock.engine.wire import objects as wire
 from tests.reliability.bodies import MONTH, START, VERSIONS, customer, event, invoice, subscription
@@ -108,11 +109,11 @@ def the_store_keeps_an_end() -> None:
 
     def write(*queries: tuple[str, tuple[Any, ...]]) -> Work[None]:
         for query in queries:
-            _ = yield query
+            _ = yield STATEMENTS[query[0]], query[1]
 
     commit(connection, write(("subscription_put", ("sub_1", "cus_1", None, *ended))))
     commit(connection, write(("subscription_put", ("sub_1", "cus_1", None, *alive))))
-    commit(connection, write(("subscription_update", ("sub_1", *alive))))
+    commit(connection, write(("subscription_update", (*alive, "sub_1"))))
     assert table(connection, "SELECT state FROM subscription") == [("canceled",)]
 
 
@@ -125,8 +126,8 @@ def small_histories_converge() -> None:
         assert way is None, way
 
 
-def _moment(now: float = START) -> Moment:
-    return Moment(now=now, catalogue=Catalogue(), livemode=False)
+def _moment(now: float = START) -> Unit:
+    return Unit(now=now, catalogue=Catalogue(), livemode=False)
 
 
 def _take(connection: sqlite3.Connection, body: bytes, now: float = START) -> Outcome:

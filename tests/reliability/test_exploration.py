@@ -29,8 +29,8 @@ import pytest
 from interlock.engine.core.catalogue import Catalogue
 from interlock.engine.core.states import Outcome
 from interlock.engine.store import Work
+from interlock.engine.units.effects import Unit
 from interlock.engine.units.evidence import take
-from interlock.engine.units.records import Moment
 from interlock.engine.wire import events as webhooks
 from tests.kit.scale import NIGHTLY, Figure
 from tests.reliability.explore import Exploration
@@ -129,7 +129,7 @@ def test_a_redelivered_event_does_nothing(figure: Figure) -> None:
 
 
 def _delivery(body: bytes) -> Work[Outcome]:
-    return take(webhooks.read(body), body, Moment(now=NOW, catalogue=Catalogue(), livemode=False))
+    return take(webhooks.read(body), body, Unit(now=NOW, catalogue=Catalogue(), livemode=False))
 
 
 def _everything(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:

@@ -18,13 +18,13 @@ import uvicorn
 
 from interlock.api.sandbox import World, create_sandbox
 from interlock.engine.config import Config
-from interlock.engine.core.states import Facts
 from interlock.engine.flow.asker import Truth
 from interlock.engine.flow.runner import Inbox
 from interlock.engine.flow.streams import Hub
 from interlock.engine.flow.sweep import Reconciler
-from interlock.engine.store import Row, Store, Work
+from interlock.engine.store import Store
 from interlock.engine.store.opening import open_store
+from interlock.engine.units import records
 from interlock.engine.wire.client import StripeClient
 from interlock.engine.wire.events import EVENT_TYPES
 from tests.kit.scale import Figure
@@ -75,7 +75,7 @@ class Service:
     async def settled(self) -> None:
         """Wait until nothing is asked any more."""
         async with asyncio.timeout(120):
-            while (await self.store.read(_asks))[0][1]:  # noqa: ASYNC110 - it is a row in a database
+            while (await self.store.read(records.waiting_questions)).count:  # noqa: ASYNC110 - it is a row in a database
                 await asyncio.sleep(0.02)
 
 
@@ -126,25 +126,14 @@ def _told(world: World, lives: dict[str, str]) -> dict[str, list[bytes]]:
     return told
 
 
-def _asks() -> Work[list[Row]]:
-    return (yield "ask_next", ())
-
-
-def _held(subscription_id: str) -> Work[list[Row]]:
-    return (yield "subscription_peek", (subscription_id,))
-
-
-def _shown(user_id: str) -> Work[list[Row]]:
-    return (yield "users_get", (user_id,))
-
-
 async def _check(service: Service, world: World, lives: dict[str, str]) -> None:
     for user, subscription_id in lives.items():
-        (row,) = await service.store.read(lambda id_=subscription_id: _held(id_))
+        stored = await service.store.read(lambda id_=subscription_id: records.stored_facts(id_))
         truth = facts_in(_do(world, "GET", f"/v1/subscriptions/{subscription_id}"))
-        assert msgspec.json.decode(row[0], type=Facts) == truth, user
-        (shown,) = await service.store.read(lambda user=user: _shown(user))
-        state: dict[str, Any] = msgspec.json.decode(shown[1])
+        assert stored.facts == truth, user
+        row = await service.store.read(lambda user=user: records.user(user))
+        assert row is not None
+        state: dict[str, Any] = msgspec.json.decode(row.shown or b"")
         assert (state["state"], state["access"]["reason"]) == ("active", "collection_paused"), user
         assert state["subscription_id"] == subscription_id
 

@@ -14,8 +14,9 @@ from interlock.engine.core.states import Outcome
 from interlock.engine.flow.asker import Question, claim, reading_of
 from interlock.engine.flow.runner import Inbox
 from interlock.engine.store import Store, Work
+from interlock.engine.store.statements import STATEMENTS
+from interlock.engine.units import records
 from interlock.engine.units.evidence import answer
-from interlock.engine.units.records import load
 from interlock.engine.wire import objects as wire
 from tests.kit.bodies import T0, Life, Sub, body_of
 
@@ -80,7 +81,7 @@ class Timeline:
 
     async def _answer(self, inbox: Inbox, question: Question) -> Outcome:
         reading = reading_of(self._subs[question.subscription_id], NOW, question, "reconcile")
-        return await inbox.work(lambda moment: answer(reading, moment), about=self._customer(question))
+        return await inbox.work(lambda unit: answer(reading, unit), about=self._customer(question))
 
     def _customer(self, question: Question) -> str:
         return self.facts(question.subscription_id).customer_id
@@ -88,12 +89,12 @@ class Timeline:
 
 def held(subscription_id: str) -> Work[Any]:
     """What is stored of a subscription."""
-    return (yield from load(subscription_id)).known
+    return (yield from records.subscription(subscription_id)).known
 
 
-def many(query: tuple[str, tuple[Any, ...]], *more: tuple[str, tuple[Any, ...]]) -> Work[Any]:
-    """A unit of work of plain statements; returns the last one's rows."""
-    rows = yield query
-    for following in more:
-        rows = yield following
+def many(*queries: tuple[str, tuple[Any, ...]]) -> Work[Any]:
+    """A unit of work of plain statements, their arguments in the order of their parameters; returns the last's rows."""
+    rows: Any = None
+    for name, arguments in queries:
+        rows = yield STATEMENTS[name], arguments
     return rows

@@ -15,10 +15,10 @@ from interlock.engine.errors import BadEvent, StoreUnavailable
 from interlock.engine.store import Work
 from interlock.engine.store.postgres import store as postgres
 from interlock.engine.store.sqlite import store as sqlite
-from interlock.engine.units.records import load, put
+from interlock.engine.units import records
 from tests.kit.bodies import Bill, body_of, event
 from tests.store.conftest import Database, inbox_on
-from tests.store.life import NOW, Timeline, five_events, held
+from tests.store.life import NOW, Timeline, five_events, held, many
 
 pytestmark = pytest.mark.anyio
 YEAR_9999 = 253_402_300_799
@@ -26,19 +26,19 @@ YEAR_9999 = 253_402_300_799
 
 def note(name: str, value: str) -> Work[None]:
     """The smallest unit of work that writes."""
-    yield "memo_put", (name, value)
+    yield from records.save_memo(name, value)
 
 
 def noted(name: str) -> Work[str | None]:
-    rows = yield "memo_get", (name,)
-    return rows[0][0] if rows else None
+    return (yield from records.memo(name))
 
 
 def count_one(subscription_id: str) -> Work[int]:
     """Read a subscription and write it with one more piece of evidence."""
-    found = yield from load(subscription_id)
+    found = yield from records.subscription(subscription_id)
     known = found.known
-    yield put(Subscription(subscription_id=subscription_id, evidence=known.evidence + 1), None)
+    counted = Subscription(subscription_id=subscription_id, evidence=known.evidence + 1)
+    yield from records.save_subscription(counted, None)
     return known.evidence + 1
 
 
@@ -65,7 +65,7 @@ async def test_a_unit_that_fails_leaves_nothing_and_its_neighbours_stay(database
         yield from note(f"half {number}", "written before the fault")
         if number % 2:
             raise BadEvent("a fault of its own")
-        yield "decision_insert", (0, "evt_none", None, "webhook", None, None, None, None, None, "applied", None)
+        yield from many(("decision_insert", (0, "evt_none", None, "webhook", *[None] * 5, "applied", None)))
 
     async with database.open() as store:
         good = [store.write(lambda n=n: note(f"good {n}", "yes")) for n in range(10)]

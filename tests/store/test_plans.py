@@ -13,7 +13,7 @@ import pytest
 
 from interlock.engine.store.opening import sqlite_path
 from interlock.engine.store.postgres.link import PLANS
-from interlock.engine.store.statements import POSTGRES, SQLITE, statements
+from interlock.engine.store.statements import STATEMENTS
 from tests.store.conftest import Database
 from tests.tools.fill import fill
 from tests.tools.postgres import connect
@@ -39,7 +39,7 @@ BY_INDEX = {
     "customer_of_user": {"customer_by_user", "customer_by_checkout_user"},
     "customer_ids_of_user": {"customer_by_user", "customer_by_checkout_user"},
     "users_draw": {"subscription_by_user"},
-    "users_drop_customer": {"users_by_customer"},
+    "users_of_customer": {"users_by_customer"},
     "users_due": {"users_by_clock"},
     "decision_link": {"decision_unlinked"},
     "decision_page": {"decision_by_user"},
@@ -96,8 +96,8 @@ async def on_sqlite(url: str) -> AsyncGenerator[tuple[sqlite3.Connection, Explai
 
     async def explain() -> dict[str, list[Way]]:
         found: dict[str, list[Way]] = {}
-        for name, sql in statements(SQLITE).items():
-            rows = connection.execute(f"EXPLAIN QUERY PLAN {sql.replace('$', '?')}", [None] * _arguments(sql))
+        for name, statement in STATEMENTS.items():
+            rows = connection.execute(f"EXPLAIN QUERY PLAN {statement.sqlite}", [None] * len(statement.parameters))
             found[name] = [*_ways_of_sqlite("\n".join(str(row[3]) for row in rows))]
         return found
 
@@ -114,23 +114,19 @@ async def on_postgres(url: str) -> AsyncGenerator[tuple[Any, Explain]]:
             "SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid, 1, false) FROM pg_index"
         ))  # fmt: skip
         found: dict[str, list[Way]] = {}
-        for name, sql in statements(POSTGRES).items():
-            given = f"({', '.join(['NULL'] * _arguments(sql))})" if _arguments(sql) else ""
+        for name, statement in STATEMENTS.items():
+            given = f"({', '.join(['NULL'] * len(statement.parameters))})" if statement.parameters else ""
             plan = json.loads(await connection.fetchval(f"EXPLAIN (FORMAT JSON) EXECUTE {name}{given}"))
             found[name] = [*_ways_of_postgres(plan[0]["Plan"], begins_with)]
         return found
 
     connection = await connect(url, server_settings=PLANS)
     try:
-        for name, sql in statements(POSTGRES).items():
-            await connection.execute(f"PREPARE {name} AS {sql}")
+        for name, statement in STATEMENTS.items():
+            await connection.execute(f"PREPARE {name} AS {statement.postgres}")
         yield connection, explain
     finally:
         await connection.close()
-
-
-def _arguments(sql: str) -> int:
-    return max((int(number) for number in re.findall(r"\$(\d+)", sql)), default=0)
 
 
 def strays(found: dict[str, list[Way]]) -> dict[str, list[Way]]:

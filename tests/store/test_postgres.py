@@ -16,7 +16,9 @@ from interlock.engine.errors import BadConfiguration, StoreUnavailable
 from interlock.engine.store.opening import open_store
 from interlock.engine.store.postgres.news import CHANNEL
 from interlock.engine.store.postgres.store import PostgresStore
+from interlock.engine.units import records
 from interlock.engine.units.owners import redraw
+from interlock.engine.units.records import Customer
 from tests.store.conftest import Database, inbox_on
 from tests.store.life import Timeline, five_events, held, many
 from tests.tools.postgres import Server, connect
@@ -68,9 +70,9 @@ async def test_units_that_wait_in_a_circle_are_both_done(postgres: Database) -> 
     """PostgreSQL ends one of two that wait for each other; it starts anew, and its caller hears nothing of it."""
 
     def lock(first: str, second: str) -> Any:
-        yield "customer_put", (first, "u", None, 1, 0)
-        yield "customer_get", (first,)
-        yield "customer_put", (second, "u", None, 1, 0)
+        yield from records.save_customer(Customer(first, "u"))
+        yield from records.customer(first)
+        yield from records.save_customer(Customer(second, "u"))
 
     async with postgres.open() as store:
         pairs = [pair for n in range(3) for pair in ((f"a{n}", f"b{n}"), (f"b{n}", f"a{n}"))]
@@ -93,14 +95,15 @@ async def test_a_user_is_drawn_of_what_the_one_before_stored(postgres: Database)
                     "state, as_of, evidence, since, unpaid_since, unknown_status, "
                     "convert_to(replace(convert_from(facts, 'UTF8'), 'd1', 'd2'), 'UTF8') FROM subscription"
                 )
-                drawing = asyncio.create_task(inbox.work(lambda moment: redraw("u_drawn", moment)))
+                drawing = asyncio.create_task(inbox.work(lambda unit: redraw("u_drawn", unit)))
                 await asyncio.sleep(0.3)
                 assert not drawing.done()
         finally:
             await connection.close()
         assert await drawing
-        rows = await store.read(lambda: many(("users_get", ("u_drawn",))))
-        assert newer.sub.id in rows[0][1].decode()
+        user = await store.read(lambda: records.user("u_drawn"))
+        assert user is not None
+        assert newer.sub.id in (user.shown or b"").decode()
         assert (await inbox.submit(second[0])).outcome == "unchanged"
 
 

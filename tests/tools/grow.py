@@ -36,6 +36,7 @@ from interlock.engine.flow.runner import Inbox
 from interlock.engine.flow.streams import Hub
 from interlock.engine.store import Row, Store, Work
 from interlock.engine.store.opening import open_store
+from interlock.engine.store.statements import STATEMENTS
 from tests.bench.machine import description
 from tests.kit.bodies import MONTH, Life, Line, body_of
 from tests.tools.fill import CATALOGUE, LAST, MONTHS, life_of, name
@@ -57,7 +58,7 @@ def rows_of(statement: str, *arguments: Any) -> Callable[[], Work[list[Row]]]:
     """Return a unit of work of one statement."""
 
     def work() -> Work[list[Row]]:
-        return (yield statement, arguments)
+        return (yield STATEMENTS[statement], arguments)
 
     return work
 

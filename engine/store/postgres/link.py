@@ -12,7 +12,7 @@ import asyncpg  # pyright: ignore[reportMissingTypeStubs]
 
 from interlock.engine.errors import BadConfiguration
 from interlock.engine.store import Row
-from interlock.engine.store.statements import POSTGRES, check_schema, migrations, statements
+from interlock.engine.store.statements import POSTGRES, Query, Statement, check_schema, migrations
 
 log = logging.getLogger("interlock.postgres")
 
@@ -44,48 +44,37 @@ PLANS: Final = {
 }
 _connect: Final[Any] = asyncpg.connect  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 _SCHEMA_LOCK: Final = 0x696E7465726C6F63
-_STATEMENTS: Final = statements(POSTGRES)
-_WAITING: Final = {
-    "subscription_put": "subscription",
-    "subscription_update": "subscription",
-    "bill_put": "bill",
-    "users_show": "users",
-    "users_update": "users",
-    "event_insert": "event",
-    "decision_insert": "decision",
-    "ask_put": "ask",
-    "ask_done": "ask",
-}
-"""Writes that return nothing, by their table, wait for the next statement that returns rows, or for COMMIT, and go
-there together: a round trip costs more than what it carries.  One a table, so that no two touch the same row."""
-_LOCKED_BY: Final = {"users_draw": "users_lock"}
-"""A statement sees what was committed when it began, not what the holder of the row that it waits for was still
-storing elsewhere.  Where it reads more than that row, the row is locked by a statement before it."""
 _SETTINGS: Final = "SELECT current_setting('synchronous_commit'), current_setting('fsync'), pg_is_in_recovery()"
 
 
 class Link:
-    """A connection, with each statement, or company of statements, prepared when it is first used."""
+    """A connection, with each statement, or company of statements, prepared when it is first used.
+
+    Writes that may wait do so, one a table, for the next statement that returns rows or for COMMIT, and go there
+    together: a round trip costs more than what it carries.  One a table, so that no two touch the same row.
+    READ COMMITTED: a statement sees what was committed when it began, not what the holder of the row that it waits for
+    was still storing elsewhere; where it reads more than that row, `lock_first` locks it in a statement before.
+    """
 
     def __init__(self, raw: Any) -> None:  # asyncpg's own; it has no types
         self.raw = raw
-        self._prepared: dict[tuple[str, ...], Any] = {}
-        self._waiting: dict[str, tuple[str, tuple[Any, ...]]] = {}
+        self._prepared: dict[tuple[Statement, ...], Any] = {}
+        self._waiting: dict[str, Query] = {}
 
-    async def fetch(self, name: str, arguments: tuple[Any, ...]) -> list[Row]:
-        """Run a statement of the catalogue."""
-        if name in _WAITING:
-            if _WAITING[name] in self._waiting:
+    async def fetch(self, statement: Statement, arguments: tuple[Any, ...]) -> list[Row]:
+        """Run a statement."""
+        if statement.may_wait and statement.writes is not None:
+            if statement.writes in self._waiting:
                 await self._send_waiting()
-            self._waiting[_WAITING[name]] = name, arguments
+            self._waiting[statement.writes] = statement, arguments
             return []
         if self._waiting:
             await self._send_waiting()
-        if name in _LOCKED_BY and not await self._run((_LOCKED_BY[name],), arguments):
+        if statement.lock_first is not None and not await self._run((statement.lock_first,), arguments):
             return []
-        return await self._run((name,), arguments)
+        return await self._run((statement,), arguments)
 
-    async def _run(self, names: tuple[str, ...], arguments: tuple[Any, ...]) -> list[Row]:
+    async def _run(self, names: tuple[Statement, ...], arguments: tuple[Any, ...]) -> list[Row]:
         statement = self._prepared.get(names)
         if statement is None:
             # Named: asyncpg has PostgreSQL parse and plan an unnamed one again at each execution.
@@ -147,15 +136,15 @@ class Link:
         )
 
 
-def _together(names: tuple[str, ...]) -> str:
+def _together(statements: tuple[Statement, ...]) -> str:
     """Write several statements as one: each but the last is a WITH of it, its arguments are numbered on."""
     parts: list[str] = []
     before = 0
-    for name in names:
-        sql = _STATEMENTS[name]
+    for statement in statements:
+        sql = statement.postgres
         shift = before
         parts.append(re.sub(r"\$(\d+)", lambda match, shift=shift: f"${int(match[1]) + shift}", sql))
-        before += max((int(number) for number in re.findall(r"\$(\d+)", sql)), default=0)
+        before += len(statement.parameters)
     *first, last = parts
     return "".join(f"{'WITH' if n == 0 else ','} w{n} AS ({sql}) " for n, sql in enumerate(first)) + last
 

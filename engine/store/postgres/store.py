@@ -73,9 +73,9 @@ def _turn_of(about: str) -> int:
 async def _drive(link: Link, work: Work[T]) -> T:
     """Step through a unit of work, giving each statement's rows back to it."""
     try:
-        name, arguments = next(work)
+        statement, arguments = next(work)
         while True:
-            name, arguments = work.send(await link.fetch(name, arguments))
+            statement, arguments = work.send(await link.fetch(statement, arguments))
     except StopIteration as end:
         return end.value
 

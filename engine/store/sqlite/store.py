@@ -24,7 +24,7 @@ import aiosqlite
 from interlock.engine.errors import BadConfiguration, StoreUnavailable
 from interlock.engine.store import OnForeignChange, Work
 from interlock.engine.store.sqlite.locks import BUSY_SECONDS, Locks, NotBegun
-from interlock.engine.store.statements import SQLITE, check_schema, migrations, statements
+from interlock.engine.store.statements import SQLITE, check_schema, migrations
 
 T = TypeVar("T")
 
@@ -37,9 +37,6 @@ _WRITES: Final = ("cache_size = -262144", "wal_autocheckpoint = 8000")
 """At most 256 MiB hold the pages that a million subscriptions share; what changes often is written home once."""
 _READS: Final = ("cache_size = -65536", "query_only = 1")
 
-# sqlite3 binds ?1 from a tuple faster than $1 from a dict
-_STATEMENTS: Final = {name: sql.replace("$", "?") for name, sql in statements(SQLITE).items()}
-
 
 class _Job(NamedTuple, Generic[T]):
     work: Callable[[], Work[T]]
@@ -49,9 +46,9 @@ class _Job(NamedTuple, Generic[T]):
 def _drive(connection: sqlite3.Connection, work: Work[T]) -> T:
     """Step through a unit of work, giving each statement's rows back to it."""
     try:
-        name, arguments = next(work)
+        statement, arguments = next(work)
         while True:
-            name, arguments = work.send(connection.execute(_STATEMENTS[name], arguments).fetchall())
+            statement, arguments = work.send(connection.execute(statement.sqlite, arguments).fetchall())
     except StopIteration as end:
         return end.value
 
