@@ -21,7 +21,7 @@ from interlock.engine.errors import StoreUnavailable, StripeRefused, StripeUnava
 from interlock.engine.flow.runner import Inbox
 from interlock.engine.store import Store, Work
 from interlock.engine.units import records
-from interlock.engine.units.evidence import Reading, answer
+from interlock.engine.units.evidence import Reading, take_answer
 from interlock.engine.units.records import Question
 from interlock.engine.wire import objects as wire
 from interlock.engine.wire.client import NoSuchObject, StripeClient, Unreadable, decoded
@@ -175,7 +175,7 @@ class Truth:
     async def _commit(self, reading: Reading) -> Outcome:
         """Commit an answer; `pending` means that evidence overtook it, and the question stands, due at once."""
         about = reading.facts.customer_id if reading.facts else None
-        outcome = await self._inbox.work(lambda unit: answer(reading, unit), about=about)
+        outcome = await self._inbox.work(lambda unit: take_answer(reading, unit), about=about)
         if outcome is Outcome.PENDING:
             due_ms = int(self._clock() * 1000)
             await self._store.write(lambda: records.postpone_question(reading.subscription_id, due_ms))

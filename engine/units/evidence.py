@@ -1,7 +1,7 @@
 """What one event, or one answer of Stripe's, does to the store: the units of work around `decide`.
 
     take(event)     a webhook: seen before? ours? → read what is known → decide → write → redraw its user
-    answer(reading) what Stripe answered about one subscription: the same, and the events that waited for it
+    take_answer(reading) what Stripe answered about one subscription: the same, and the events that waited for it
 
 Everything here is one transaction, whole or not at all.
 """
@@ -135,7 +135,7 @@ def _hint_to_all(event: Event, unit: Unit) -> Work[str | None]:
 # --- one answer of Stripe's ------------------------------------------------------------------------------
 
 
-def answer(reading: Reading, unit: Unit) -> Work[Outcome]:
+def take_answer(reading: Reading, unit: Unit) -> Work[Outcome]:
     """Commit what Stripe answered.  Returns `pending` when evidence arrived meanwhile: ask again."""
     if reading.facts is None:
         return (yield from _no_such_subscription(reading, unit))

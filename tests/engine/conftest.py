@@ -18,7 +18,7 @@ from interlock.engine.flow.streams import Hub
 from interlock.engine.interlock import Interlock
 from interlock.engine.store.sqlite.store import SqliteStore
 from interlock.engine.units import records
-from interlock.engine.units.evidence import Reading, answer
+from interlock.engine.units.evidence import Reading, take_answer
 from interlock.engine.wire.events import CustomerReport
 from tests.kit.bodies import T0, Obj, Sub, body_of, signed
 from tests.kit.clock import Clock
@@ -96,7 +96,7 @@ class Desk:
             evidence_at_ask=evidence,
             customer=CustomerReport(sub.customer, customer_user, False) if sub and customer_user else None,
         )
-        return await self.inbox.work(lambda moment: answer(reading, moment))
+        return await self.inbox.work(lambda moment: take_answer(reading, moment))
 
     async def questions(self) -> int:
         """Count what is to be asked of Stripe."""

@@ -30,8 +30,8 @@ from interlock.engine.store import Work
 from interlock.engine.store.sqlite import store as sqlite
 from interlock.engine.store.sqlite.store import SqliteStore
 from interlock.engine.store.statements import STATEMENTS
-from interlock.engine.units.evidence import Reading, answer
 from interlock.engine.units.effects import Unit
+from interlock.engine.units.evidence import Reading, take_answer
 from tests.engine.conftest import make_config, read
 from tests.faults.processes import Life, Nursery, settings_in
 from tests.faults.standin import StandIn
@@ -327,7 +327,7 @@ UNITS: Final[dict[str, tuple[list[Obj], Doing]]] = {
     "an answer": (
         [_gap[0], _gap[2]],
         lambda store, inbox, config: inbox.work(
-            lambda moment: answer(
+            lambda moment: take_answer(
                 Reading(subscription_id="sub_2", facts=read(_other.sub), date=T0 + 60, evidence_at_ask=2), moment
             )
         ),

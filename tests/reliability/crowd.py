@@ -16,7 +16,7 @@ from interlock.engine.flow.runner import Inbox
 from interlock.engine.flow.streams import Hub
 from interlock.engine.store import Store, Work
 from interlock.engine.units import records
-from interlock.engine.units.evidence import answer
+from interlock.engine.units.evidence import take_answer
 from interlock.engine.wire import objects as wire
 from tests.reliability.bodies import MIDDLE as BETWEEN
 from tests.reliability.bodies import NEW, OLD
@@ -81,7 +81,7 @@ class Crowd:
         reading = reading_of(
             msgspec.json.decode(body, type=wire.Subscription), self._life.seen_at, question, "reconcile"
         )
-        return await self._inbox.work(lambda moment: answer(reading, moment), about=f"cus_{place}")
+        return await self._inbox.work(lambda moment: take_answer(reading, moment), about=f"cus_{place}")
 
     async def shown(self, place: str) -> dict[str, Any]:
         """Return what this user is shown, without its version and date."""

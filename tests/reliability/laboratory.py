@@ -1,6 +1,6 @@
 """The engine's units of work as a function of what is stored: each is run once for each distinct content.
 
-`take`, `claim` and `answer` are the engine's own, run on a real SQLite; what they do to what is stored is
+`take`, `claim` and `take_answer` are the engine's own, run on a real SQLite; what they do to what is stored is
 remembered.  Two contents that differ only in the size of the count of evidence are one: it is only ever compared
 for equality, and it never falls (asserted).
 """
@@ -16,7 +16,7 @@ from interlock.engine.core.states import ENDED, Outcome
 from interlock.engine.flow.asker import LEASE_MS, claim
 from interlock.engine.store import Work
 from interlock.engine.units.effects import Unit
-from interlock.engine.units.evidence import Reading, answer, take
+from interlock.engine.units.evidence import Reading, take, take_answer
 from interlock.engine.wire import events as webhooks
 from interlock.engine.wire.events import Event
 from tests.reliability.bodies import Obj
@@ -110,7 +110,7 @@ class Laboratory:
 
     def answer(self, number: int, reading: Reading, alike: bool) -> Result:
         """Commit an answer of Stripe's."""
-        return self._step(number, reading, lambda: answer(reading, _moment()), alike, seen=WAITING)
+        return self._step(number, reading, lambda: take_answer(reading, _moment()), alike, seen=WAITING)
 
     def question(self, number: int, question: int | None) -> int:
         """Return the content with another state of its question."""

@@ -34,7 +34,7 @@ from interlock.engine.store import Work
 from interlock.engine.store.opening import open_store
 from interlock.engine.store.statements import STATEMENTS
 from interlock.engine.units.effects import Unit
-from interlock.engine.units.evidence import Reading, answer, take
+from interlock.engine.units.evidence import Reading, take, take_answer
 from interlock.engine.wire import events as webhooks
 from interlock.engine.wire import objects as wire
 from tests.reliability.bodies import MONTH, START, VERSIONS, customer, event, invoice, subscription
@@ -136,7 +136,7 @@ def _take(connection: sqlite3.Connection, body: bytes, now: float = START) -> Ou
 
 def _answer(connection: sqlite3.Connection, question: Question, body: dict[str, Any], date: int) -> Outcome:
     read = msgspec.json.decode(msgspec.json.encode(body), type=wire.Subscription)
-    return commit(connection, answer(reading_of(read, date, question, "reconcile"), _moment()))
+    return commit(connection, take_answer(reading_of(read, date, question, "reconcile"), _moment()))
 
 
 def what_waits_is_asked_and_settled() -> None:
@@ -168,7 +168,7 @@ def a_404_is_fenced() -> None:
     (question,) = commit(connection, claim(START * 1000 + 1000, 8))
     _take(connection, event(CREATED, START, subscription(), id="evt_2"))
     nothing = Reading(subscription_id="sub_1", facts=None, date=0, evidence_at_ask=question.evidence)
-    assert commit(connection, answer(nothing, _moment())) is Outcome.PENDING
+    assert commit(connection, take_answer(nothing, _moment())) is Outcome.PENDING
     assert table(connection, "SELECT count(*) FROM ask") == [(1,)]
 
 

@@ -16,7 +16,7 @@ from interlock.engine.flow.runner import Inbox
 from interlock.engine.store import Store, Work
 from interlock.engine.store.statements import STATEMENTS
 from interlock.engine.units import records
-from interlock.engine.units.evidence import answer
+from interlock.engine.units.evidence import take_answer
 from interlock.engine.wire import objects as wire
 from tests.kit.bodies import T0, Life, Sub, body_of
 
@@ -81,7 +81,7 @@ class Timeline:
 
     async def _answer(self, inbox: Inbox, question: Question) -> Outcome:
         reading = reading_of(self._subs[question.subscription_id], NOW, question, "reconcile")
-        return await inbox.work(lambda unit: answer(reading, unit), about=self._customer(question))
+        return await inbox.work(lambda unit: take_answer(reading, unit), about=self._customer(question))
 
     def _customer(self, question: Question) -> str:
         return self.facts(question.subscription_id).customer_id
