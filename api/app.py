@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from litestar import Litestar, Response, Router
 from litestar.config.app import AppConfig
 from litestar.exceptions import NotFoundException
 from litestar.plugins import InitPlugin
-from litestar.types import Receive, Scope, Send
 
-from interlock.api.http.front import Front
+from interlock.api.http.front import Front, tell
 from interlock.api.http.headers import add_security_headers, page_policy
 from interlock.api.http.limits import Admission, TokenBuckets
-from interlock.api.http.problems import HANDLERS
+from interlock.api.http.problems import HANDLERS, say
 from interlock.api.http.server import calm_collector
 from interlock.api.routes import billing, busiest, interlock_router, webhooks
-from interlock.api.runtime import Runtime, UserOf
+from interlock.api.runtime import NOT_STARTED, Runtime, UserOf
 from interlock.api.schema.docs import openapi
 from interlock.api.settings import Settings, load_settings
-from interlock.engine import Config, Interlock, InterlockError
-
-log: Final = logging.getLogger("interlock")
+from interlock.engine import Config, Interlock
 
 
 class InterlockApp:
     """The service as one ASGI application, to be served alone or mounted in another.
 
-    Mounted, its lifespan is not run by the host: enter `lifespan()` in the host's own.
+    Mounted, its lifespan is not run by the host: enter `lifespan()` in the host's own.  Until then every request is
+    answered 503.
     """
 
     def __init__(self, runtime: Runtime, extra: Sequence[Router] = ()) -> None:
@@ -39,8 +36,12 @@ class InterlockApp:
         self.litestar = _litestar(runtime, extra)
         self._front = Front(cast("Any", self.litestar), busiest(runtime))
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._front(scope, receive, send)
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer one connection; untyped, since each framework has types of its own for ASGI."""
+        if scope["type"] == "http" and not self.runtime.is_running:
+            await tell(send, say("not_started", NOT_STARTED))
+        else:
+            await self._front(scope, receive, send)
 
     @property
     def interlock(self) -> Interlock:
@@ -52,7 +53,10 @@ class InterlockApp:
         return self.litestar.lifespan()
 
     def on_stop(self) -> None:
-        """End every open stream cleanly.  A server calls it when it begins to stop: it waits for its connections."""
+        """End every open stream cleanly.  A server calls it when it begins to stop: it waits for its connections.
+
+        Our own server does so, and under uvicorn it is noticed without; a host on another server may call it.
+        """
         self.runtime.streams.close()
 
 
@@ -64,6 +68,16 @@ def create_app(
     `extra` are further routes beside the service's own: the sandbox's page.
     """
     return InterlockApp(make_runtime(settings or load_settings(), config), extra)
+
+
+def asgi(settings: Settings | None = None, *, user_of: UserOf | None = None) -> InterlockApp:
+    """Make the service to be mounted in an application of yours: `app.mount("/billing", interlock_app)`.
+
+    Enter `interlock_app.lifespan()` in your own lifespan.  `user_of` names the user of a request from what your own
+    sign-in left in the ASGI scope, in place of bearer tokens.  Raises BadConfiguration.
+    """
+    settings = settings or load_settings(bearers=user_of is None)
+    return InterlockApp(make_runtime(settings, user_of=user_of))
 
 
 def worker() -> InterlockApp:
@@ -85,20 +99,9 @@ def make_runtime(settings: Settings, config: Config | None = None, user_of: User
 
 
 def _litestar(runtime: Runtime, extra: Sequence[Router]) -> Litestar:
-    @asynccontextmanager
-    async def serving(_: Litestar) -> AsyncGenerator[None]:
-        try:
-            running = await runtime.start()
-        except Exception as error:
-            # One line here instead of the server's trace, which would also hold what the error quotes.
-            log.critical("can't start: %s", error if isinstance(error, InterlockError) else type(error).__name__)
-            raise
-        async with running:
-            yield
-
     return Litestar(
         [interlock_router(runtime), *extra],
-        lifespan=[serving],
+        lifespan=[runtime.serving],
         exception_handlers=dict(HANDLERS),
         before_send=[add_security_headers],
         openapi_config=openapi(installed_version()),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import signal
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Final, Protocol, TypeAlias
 
 from litestar.types import HTTPScope
@@ -12,12 +15,16 @@ from interlock.api.auth.tokens import Refused, Tokens, User, bearer, require_sec
 from interlock.api.http.limits import Admission, Slots, TokenBuckets
 from interlock.api.http.problems import ApiError
 from interlock.api.settings import Settings
-from interlock.engine import Config, Interlock, usable_user
+from interlock.engine import Config, Interlock, InterlockError, usable_user
+
+log = logging.getLogger("interlock")
 
 UserOf: TypeAlias = Callable[[HTTPScope], str | None]
 """Names the user of a request, from what the host's own sign-in left in the ASGI scope; None: nobody is signed in."""
 
 STREAMS_EACH: Final = 20
+LOOK_EVERY: Final = 0.25
+"""Seconds between two looks whether the server that runs this process has begun to stop."""
 _UNSAFE: Final = frozenset(("POST", "PUT", "PATCH", "DELETE"))
 NOT_STARTED: Final = (
     "Interlock is not started: put `async with interlock_app.lifespan():` into your host's own lifespan."
@@ -63,7 +70,7 @@ class Runtime:
         self.buckets = buckets
         self.streams = Streams()
         self._user_of = user_of
-        self._tokens = None if user_of else Tokens(settings.tokens, config.clock)
+        self._tokens = None if user_of or settings.tokens is None else Tokens(settings.tokens, config.clock)
         self._interlock: Interlock | None = None
 
     @property
@@ -73,22 +80,37 @@ class Runtime:
             raise ApiError("not_started", NOT_STARTED)
         return self._interlock
 
-    async def start(self) -> AbstractAsyncContextManager[Interlock]:
-        """Open the engine; what is returned closes it at the end of a block.  Raises BadConfiguration."""
-        self._interlock = await Interlock.open(self.config)
-        self.streams.closing = False
-        return self._running(self._interlock)
+    @property
+    def is_running(self) -> bool:
+        return self._interlock is not None
 
     @asynccontextmanager
-    async def _running(self, interlock: Interlock) -> AsyncGenerator[Interlock]:
+    async def serving(self, _: object = None) -> AsyncGenerator[None]:
+        """Keep the engine open for the length of a block: Litestar's lifespan.  Raises BadConfiguration."""
         try:
-            yield interlock
+            self._interlock = await Interlock.open(self.config)
+        except Exception as error:
+            # One line here instead of the server's trace, which would also hold what the error quotes.
+            log.critical("can't start: %s", error if isinstance(error, InterlockError) else type(error).__name__)
+            raise
+        self.streams.closing = False
+        watching = asyncio.create_task(self._end_streams_with_the_host())
+        try:
+            yield
         finally:
+            watching.cancel()
             self.streams.close()  # before the engine goes that they read from
-            self._interlock = None
+            interlock, self._interlock = self._interlock, None
             if self._tokens is not None:
                 await self._tokens.close()
             await interlock.close()
+
+    async def _end_streams_with_the_host(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            if server_stops():
+                self.streams.close()
+                return
 
     async def user(self, scope: HTTPScope) -> User:
         """Return the user of a request; raise ApiError (401) where none is proven."""
@@ -108,6 +130,16 @@ class Runtime:
         """Raise ApiError where the request has not the operator's token: 401, or 404 where none is set."""
         admin = self.settings.admin_token
         require_secret(scope, () if admin is None else (admin,))
+
+
+def server_stops() -> bool:
+    """Whether the server of this process was told to stop.
+
+    uvicorn waits for its connections before it runs the end of a lifespan, and tells no application.  But the handler
+    that it has set for signals is a method of it.
+    """
+    handlers = (signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM))
+    return any(getattr(getattr(handler, "__self__", None), "should_exit", False) is True for handler in handlers)
 
 
 def _comes_from_another_site(scope: HTTPScope) -> bool:

@@ -17,6 +17,7 @@ from interlock.engine.flow.streams import Watch
 from interlock.engine.flow.sweep import Difference
 from interlock.engine.interlock import Entry, HistoryPage, Interlock, PlanShown, Shown
 from interlock.engine.operate.move import move
+from interlock.engine.wire.client import no_telemetry
 from interlock.engine.wire.objects import usable_user
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "errors",
     "load_catalogue",
     "move",
+    "no_telemetry",
     "read_catalogue",
     "usable_user",
 ]

@@ -92,7 +92,7 @@ NEVERS = {
     "a real service knows neither demo nor stand-in": Never(
         ("api",),
         (f"{API}.demo", f"{API}.sandbox"),
-        apart=("api/demo", "api/sandbox", "api/testing", "api/commands/sandbox.py", "api/cli.py"),
+        apart=("api/demo", "api/sandbox", "api/testing", "api/commands/sandbox.py"),
     ),
     "the stand-in is a truth of its own": Never(("api/sandbox",), (ENGINE, API), but=(f"{API}.sandbox",)),
 }

@@ -87,9 +87,16 @@ def _problems(status: int, codes: list[str]) -> ResponseSpec:
     return ResponseSpec(Problem, False, words, MEDIA_TYPE, examples)
 
 
+@dataclass
+class WholeExample(Example):
+    """An example as it is, nulls and all; Litestar would drop those, and show its own `id`, which OpenAPI has not."""
+
+    def to_schema(self) -> dict[str, Any]:
+        return {"summary": self.summary, "value": self.value}
+
+
 def _example(summary: str, value: Any, name: str = "example") -> Example:
-    """Make an example; as JSON text, which `page.Document` decodes."""
-    return Example(id=name, summary=summary, value=json.dumps(value))
+    return WholeExample(id=name, summary=summary, value=value)
 
 
 @dataclass
@@ -106,20 +113,30 @@ class EventOperation(Operation):
         self.request_body = RequestBody({"application/json": OpenAPIMediaType(schema=schema)}, required=True)
 
 
+SCHEMES: Final[dict[str, SecurityScheme | Reference]] = {
+    "user": SecurityScheme(
+        type="http", scheme="bearer", bearer_format="JWT", description="The user is the verified token's `USER_CLAIM`."
+    ),
+    "service": SecurityScheme(type="http", scheme="bearer", description="`SERVICE_TOKEN`; unset: these are 404."),
+    "operator": SecurityScheme(type="http", scheme="bearer", description="`ADMIN_TOKEN`; unset: these are 404."),
+    "stripe": SecurityScheme(
+        type="apiKey",
+        security_scheme_in="header",
+        name="Stripe-Signature",
+        description="Stripe's `v1` signature of the raw body.",
+    ),
+}
+TAGS: Final = (
+    Tag(name="subscription", description="What a user holds, now and on the way here."),
+    Tag(name="billing", description="Ways to Stripe's pages, and what is sold."),
+    Tag(name="webhooks", description="Where Stripe's events arrive."),
+    Tag(name="machine", description="The state machine, drawn from the table that runs."),
+    Tag(name="service", description="Health and figures."),
+)
+
+
 def openapi(version: str) -> OpenAPIConfig:
     """Return the document's frame.  Its server is relative to itself, so any path prefix is right."""
-    schemes: dict[str, SecurityScheme | Reference] = {
-        "user": SecurityScheme(
-            type="http", scheme="bearer", bearer_format="JWT", description="The user is the verified token's `sub`."
-        ),
-        "operator": SecurityScheme(type="http", scheme="bearer", description="`ADMIN_TOKEN`; unset: these are 404."),
-        "stripe": SecurityScheme(
-            type="apiKey",
-            security_scheme_in="header",
-            name="Stripe-Signature",
-            description="Stripe's `v1` signature of the raw body.",
-        ),
-    }
     return OpenAPIConfig(
         title="Interlock",
         version=version,
@@ -127,15 +144,9 @@ def openapi(version: str) -> OpenAPIConfig:
             "A state-machine subscription engine for Stripe: signed webhooks in, guarded transitions, subscription "
             "state out. Times are RFC 3339 in UTC; errors are `application/problem+json`."
         ),
-        components=Components(security_schemes=schemes),
+        components=Components(security_schemes=dict(SCHEMES)),
         servers=[Server(url="..", description="Where this document comes from.")],
-        tags=[
-            Tag(name="subscription", description="What a user holds, now and on the way here."),
-            Tag(name="billing", description="Ways to Stripe's pages, and what is sold."),
-            Tag(name="webhooks", description="Where Stripe's events arrive."),
-            Tag(name="machine", description="The state machine, drawn from the table that runs."),
-            Tag(name="service", description="Health and figures."),
-        ],
+        tags=[*TAGS],
         use_handler_docstrings=True,
-        render_plugins=[document := Document(), SchemaPage(document)],
+        render_plugins=[Document(), SchemaPage()],
     )

@@ -31,11 +31,7 @@ table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.25rem .
 
 
 class Document(OpenAPIRenderPlugin):
-    """The document itself.
-
-    Litestar drops nulls from examples and gives each an `id` that OpenAPI does not know.  So examples come here
-    as JSON text (`docs`), which it leaves alone, and are decoded here.
-    """
+    """The document itself."""
 
     def __init__(self) -> None:
         super().__init__(path="/openapi.json", media_type=MediaType.JSON)
@@ -43,27 +39,15 @@ class Document(OpenAPIRenderPlugin):
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
         if not self._body:
-            self._body = json.dumps(self.complete(openapi_schema)).encode()
+            self._body = encode_json(openapi_schema)
         return self._body
-
-    def complete(self, openapi_schema: dict[str, Any]) -> dict[str, Any]:
-        document: dict[str, Any] = json.loads(encode_json(openapi_schema))
-        for item in document["paths"].values():
-            for operation in item.values():
-                for answer in operation["responses"].values():
-                    for content in answer.get("content", {}).values():
-                        for example in content.get("examples", {}).values():
-                            example.pop("id", None)
-                            example["value"] = json.loads(example["value"])
-        return document
 
 
 class SchemaPage(OpenAPIRenderPlugin):
     """Renders the document at the schema's root."""
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self) -> None:
         super().__init__(path="/")
-        self._document = document
         self._page: dict[str, bytes] = {}
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
@@ -71,7 +55,7 @@ class SchemaPage(OpenAPIRenderPlugin):
         slashed = request.scope["raw_path"].endswith(b"/")
         link = "openapi.json" if slashed else "schema/openapi.json"
         if link not in self._page:
-            document = self._document.complete(openapi_schema)
+            document: dict[str, Any] = json.loads(encode_json(openapi_schema))
             self._page[link] = _page(document, link).encode()
         return self._page[link]
 

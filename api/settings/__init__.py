@@ -71,8 +71,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     stripe_secret_key: Secret
     stripe_webhook_secrets: tuple[Secret, ...]
-    tokens: TokenSettings
     app_url: str
+    tokens: TokenSettings | None = None
+    """None where the host that embeds this names the users."""
     stripe_api_base: str | None = None
     database_url: str = "sqlite:///interlock.db"
     admin_token: Secret | None = None
@@ -95,8 +96,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def load_settings(environ: Environ | None = None) -> Settings:
-    """Read and check every setting; raise BadConfiguration, naming the setting, at the first that does not fit."""
+def load_settings(environ: Environ | None = None, *, bearers: bool = True) -> Settings:
+    """Read and check every setting; raise BadConfiguration, naming the setting, at the first that does not fit.
+
+    `bearers` False is for a host that names the users itself: no key to verify tokens with is needed.
+    """
     env = os.environ if environ is None else environ
     key = _stripe_key(_required(env, "STRIPE_SECRET_KEY"))
     base = _optional(env, "STRIPE_API_BASE", lambda text: check_origin("STRIPE_API_BASE", text))
@@ -111,7 +115,7 @@ def load_settings(environ: Environ | None = None) -> Settings:
         stripe_webhook_secrets=_webhook_secrets(_required(env, "STRIPE_WEBHOOK_SECRET")),
         stripe_api_base=base,
         database_url=_optional(env, "DATABASE_URL", _database_url) or "sqlite:///interlock.db",
-        tokens=_tokens(env),
+        tokens=_tokens(env) if bearers else None,
         admin_token=_optional(env, "ADMIN_TOKEN", _admin_token),
         plans_file=Path(_read(env, "PLANS_FILE") or "plans.toml"),
         app_url=app_url,

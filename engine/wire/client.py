@@ -77,6 +77,11 @@ class _Http(stripe.HTTPXClient):
         return parent._should_retry(response, api_connection_error, num_retries, max_network_retries)
 
 
+def no_telemetry() -> None:
+    """Let the SDK send no figures about this machine, in a process that is ours alone: it is a setting of the SDK's."""
+    stripe.enable_telemetry = False
+
+
 class StripeClient:
     """Calls Stripe's API with one key; one try takes `call_seconds` at most, a call with its tries `whole_seconds`."""
 

@@ -137,6 +137,7 @@ def test_defaults_and_files(tmp_path: Path) -> None:
         ADMIN_TOKEN=None,
     )
     settings = load_settings(env)
+    assert settings.tokens is not None
     assert settings.tokens.secret is not None
     assert settings.tokens.secret.reveal() == "a-secret-from-a-file-of-32-bytes-and-more"
     assert settings.database_url == "sqlite:///interlock.db"

@@ -176,8 +176,8 @@ def test_tokens_that_are_odd_and_right(victim: Victim) -> None:
     ]
     assert statuses(victim, odd) == [200] * len(odd)
     for name in (
-        "x" * 255,
-        "é" * 255,
+        "x" * 200,
+        "é" * 200,
         "💳",
         "a b",
         "../../x",

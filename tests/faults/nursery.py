@@ -22,6 +22,7 @@ import msgspec
 
 from interlock.api import cli
 from interlock.api.app import create_app
+from interlock.api.commands import serve
 from interlock.api.settings import Settings
 from interlock.engine.flow import asker as truth
 from interlock.engine.store.sqlite import store as sqlite
@@ -135,7 +136,7 @@ def _live(birth: dict[str, Any]) -> None:
             config = settings.engine_config()
             return create_app(settings, config=msgspec.structs.replace(config, call_seconds=call, whole_seconds=whole))
 
-        cli.__dict__["create_app"] = short
+        serve.__dict__["create_app"] = short
     cli.main(["serve", "--port", str(birth["port"])], standalone_mode=False)
 
 
