@@ -72,7 +72,7 @@ def test_help(command: str) -> None:
     "args",
     [
         ["nothing"],
-        ["serve", "--port", "0"],
+        ["serve", "--port", "-1"],
         ["serve", "--port", "x"],
         ["serve", "--workers", "0"],
         ["sandbox", "--port", "8000", "--stripe-port", "8000"],
