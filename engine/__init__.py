@@ -6,25 +6,39 @@ To read it, take the rule first: `core/table`, `core/machine`, `core/guards`.  T
 
 from interlock.engine import diagram, errors
 from interlock.engine.config import Clock, Config
-from interlock.engine.core.access import Access, access, available_actions
+from interlock.engine.core.access import RULES, Access, Reason, access
+from interlock.engine.core.actions import Refusal, available_actions
 from interlock.engine.core.catalogue import Catalogue, load_catalogue, read_catalogue
+from interlock.engine.core.holding import Grant, Holder, Holding, hold
 from interlock.engine.core.machine import decide
 from interlock.engine.core.states import Decision, Evidence, Facts, Kind, Outcome, State, Subscription
 from interlock.engine.core.table import TRANSITIONS, Transition
-from interlock.engine.core.view import AccessShown, PlanHeld
+from interlock.engine.core.view import (
+    AccessShown,
+    AddonHeld,
+    Cancellation,
+    GrantShown,
+    PaymentProblem,
+    PendingChange,
+    PlanHeld,
+    UserState,
+)
 from interlock.engine.errors import BadConfiguration, InterlockError
 from interlock.engine.flow.streams import Watch
 from interlock.engine.flow.sweep import Difference
 from interlock.engine.interlock import Entry, HistoryPage, Interlock, PlanShown, Shown
 from interlock.engine.operate.move import move
 from interlock.engine.wire.client import no_telemetry
-from interlock.engine.wire.objects import usable_user
+from interlock.engine.wire.values import usable_user
 
 __all__ = [
+    "RULES",
     "TRANSITIONS",
     "Access",
     "AccessShown",
+    "AddonHeld",
     "BadConfiguration",
+    "Cancellation",
     "Catalogue",
     "Clock",
     "Config",
@@ -33,23 +47,33 @@ __all__ = [
     "Entry",
     "Evidence",
     "Facts",
+    "Grant",
+    "GrantShown",
     "HistoryPage",
+    "Holder",
+    "Holding",
     "Interlock",
     "InterlockError",
     "Kind",
     "Outcome",
+    "PaymentProblem",
+    "PendingChange",
     "PlanHeld",
     "PlanShown",
+    "Reason",
+    "Refusal",
     "Shown",
     "State",
     "Subscription",
     "Transition",
+    "UserState",
     "Watch",
     "access",
     "available_actions",
     "decide",
     "diagram",
     "errors",
+    "hold",
     "load_catalogue",
     "move",
     "no_telemetry",

@@ -19,6 +19,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     `webhook_secrets` are tried in turn (rotation).  `retention_days`: raw payloads older than this are
     dropped (the event's id and outcome stay), 0 keeps them.  `reconcile_every` in seconds, 0 for no sweep.
+    `user_metadata_keys` are the keys of Stripe's metadata that name the user; the first is written.
     `call_seconds` is how long one try of a call to Stripe may take, `whole_seconds` what somebody who waits for
     Stripe waits at most, with every try of every call that it takes.
     """
@@ -29,6 +30,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     catalogue: Catalogue
     app_url: str
     stripe_base: str | None = None
+    user_metadata_keys: tuple[str, ...] = ("user_id",)
     reconcile_every: float = 3600
     retention_days: int = 90
     call_seconds: float = 9.0

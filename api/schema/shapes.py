@@ -11,7 +11,17 @@ from litestar.typing import FieldDefinition
 from msgspec import Meta, Struct
 
 from interlock.api.http.problems import ApiError
-from interlock.engine import AccessShown, Outcome, PlanHeld, State
+from interlock.engine import (
+    AccessShown,
+    AddonHeld,
+    Cancellation,
+    GrantShown,
+    Outcome,
+    PaymentProblem,
+    PendingChange,
+    PlanHeld,
+    State,
+)
 
 T = TypeVar("T", bound=Struct)
 
@@ -65,12 +75,20 @@ class UserStateAnswer(Struct, frozen=True, kw_only=True):
     state: State
     access: AccessShown
     plan: PlanHeld | None
+    addons: list[AddonHeld]
+    features: list[str]
     subscription_id: str | None
     current_period_end: Time | None
     trial_end: Time | None
     cancel_at: Time | None
+    cancellation: Cancellation | None
     collection_paused: bool
-    available_actions: list[Literal["checkout", "portal", "cancel", "resume", "change_plan", "pause"]]
+    pending_change: PendingChange | None
+    payment_problem: PaymentProblem | None
+    grant: GrantShown | None
+    available_actions: list[
+        Literal["checkout", "portal", "change_plan", "undo_change", "cancel", "resume", "pause", "pay"]
+    ]
     version: int
     updated_at: Time
 

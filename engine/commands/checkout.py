@@ -16,9 +16,10 @@ import msgspec
 from msgspec import Struct
 
 from interlock.engine.config import Config
-from interlock.engine.core.access import best, may_check_out
-from interlock.engine.core.catalogue import Plan
-from interlock.engine.core.states import Subscription
+from interlock.engine.core.actions import checkout_of
+from interlock.engine.core.catalogue import is_price_id
+from interlock.engine.core.holding import Holder, Holding, hold
+from interlock.engine.core.plans import Plan
 from interlock.engine.core.view import rfc3339
 from interlock.engine.errors import (
     AlreadySubscribed,
@@ -36,7 +37,8 @@ from interlock.engine.units.owners import customer_for, note_customer, redraw
 from interlock.engine.units.records import Customer, OpenCheckout
 from interlock.engine.wire import objects as wire
 from interlock.engine.wire.client import NoSuchObject, StripeClient, decoded
-from interlock.engine.wire.events import CustomerReport
+from interlock.engine.wire.reports import CustomerReport
+from interlock.engine.wire.values import Id
 
 FLOWS: Final = frozenset({"payment_method_update", "subscription_cancel", "subscription_update", "subscription_pause"})
 _NEEDS_SUBSCRIPTION: Final = FLOWS - {"payment_method_update"}
@@ -57,7 +59,7 @@ class _Buyer(Struct):
     customer_serial: int
     checkout_serial: int
     trial_used: bool
-    subscriptions: list[Subscription]
+    holding: Holding
     current: str | None
     open_session: OpenCheckout | None
 
@@ -67,7 +69,7 @@ class _Url(Struct):
 
 
 class _Promotion(Struct):
-    id: wire.Id
+    id: Id
     active: bool
 
 
@@ -84,14 +86,22 @@ def _buyer(user_id: str, unit: Unit) -> Work[_Buyer]:
     for owned in (yield from records.customers_of_user(user_id)):
         customer_id = customer_id or (yield from customer_for(user_id, owned))
     session = yield from records.open_checkout(user_id)
-    current = best([s for s in subscriptions if s.lives], unit.catalogue.access, unit.now)
+    holder = Holder(
+        user_id=user_id,
+        subscriptions=subscriptions,
+        customer_id=customer_id,
+        trial_used=user.trial_used_at is not None,
+        checkout_until=session.expires_at if session else None,
+    )
+    holding = hold(holder, unit.catalogue, unit.now)
+    current = holding.shown if holding.shown is not None and holding.shown.lives else None
     return _Buyer(
         customer_id=customer_id,
         customer_serial=user.customer_serial,
         checkout_serial=user.checkout_serial,
-        trial_used=user.trial_used_at is not None,
-        subscriptions=subscriptions,
-        current=current.subscription_id if current else None,
+        trial_used=holding.trial_used,
+        holding=holding,
+        current=current.known.subscription_id if current else None,
         open_session=session,
     )
 
@@ -161,14 +171,14 @@ class Checkout:
         wanted = f"{key}:{quantity}:{promotion_code or ''}"
         buyer = await self._inbox.work(lambda unit: _buyer(user_id, unit))
         session = await self._still_open(user_id, buyer)
-        self._refuse_second_subscription(buyer, session is not None)
-        if session is not None and (session.intent == wanted or any(s.lives for s in buyer.subscriptions)):
+        self._refuse(buyer, key, has_open_session=session is not None)
+        if session is not None and (session.intent == wanted or any(one.lives for one in buyer.holding.ours)):
             return CheckoutSession(session.session_id, session.url, rfc3339(session.expires_at) or "")
         if session is not None:
             await self._expire(user_id, session.session_id)
         if buyer.open_session is not None:  # its end made this the next intent
             buyer = await self._inbox.work(lambda unit: _buyer(user_id, unit))
-            self._refuse_second_subscription(buyer, False)
+            self._refuse(buyer, key, has_open_session=False)
         discount = await self._discount(promotion_code)
         customer_id = await self._customer(user_id, buyer, email)
         params = self._session_params(user_id, customer_id, plan, await self.price_id(plan), quantity, discount)
@@ -205,8 +215,11 @@ class Checkout:
             return None
         return session
 
-    def _refuse_second_subscription(self, buyer: _Buyer, has_open_session: bool) -> None:
-        if not may_check_out(buyer.subscriptions, open_checkout=has_open_session):
+    def _refuse(self, buyer: _Buyer, key: str, *, has_open_session: bool) -> None:
+        holding = buyer.holding
+        if not has_open_session:
+            holding = hold(msgspec.structs.replace(holding.holder, checkout_until=None), holding.catalogue, holding.now)
+        if checkout_of(holding, key) is not None:
             raise AlreadySubscribed("a subscription lives already; change it in the portal: POST /portal")
 
     async def _expire(self, user_id: str, session_id: str) -> None:
@@ -223,7 +236,7 @@ class Checkout:
         """Return the user's customer; made at most once, for its idempotency key is the user and a serial."""
         if buyer.customer_id is not None:
             return buyer.customer_id
-        params: dict[str, Any] = {"metadata": {wire.USER_KEY: user_id}}
+        params: dict[str, Any] = {"metadata": {self._config.user_metadata_keys[0]: user_id}}
         if email:
             params["email"] = email
         key = _digest("customer", user_id, buyer.customer_serial)
@@ -240,7 +253,7 @@ class Checkout:
             "customer": customer_id,
             "client_reference_id": user_id,
             "line_items": [{"price": price, "quantity": quantity}],
-            "subscription_data": {"metadata": {wire.USER_KEY: user_id}},
+            "subscription_data": {"metadata": {self._config.user_metadata_keys[0]: user_id}},
             "success_url": f"{app}/?checkout=success&session_id={{CHECKOUT_SESSION_ID}}",
             "cancel_url": f"{app}/?checkout=cancel",
         }
@@ -251,13 +264,16 @@ class Checkout:
         return params
 
     async def price_id(self, plan: Plan) -> str:
-        """Return the Stripe price of a plan, looked up where the plan names a lookup key."""
+        """Return the Stripe price of a plan, the first of several; looked up where the plan names a lookup key."""
         if plan.price is not None:
             return plan.price
-        answer = await self._stripe.get("prices", lookup_keys=[plan.lookup_key], active=True, limit=1)
+        name = plan.lookup_key or next(iter(plan.prices.values()), "")
+        if plan.lookup_key is None and is_price_id(name):
+            return name
+        answer = await self._stripe.get("prices", lookup_keys=[name], active=True, limit=1)
         found = decoded(answer.body, _Listed).data
         if not found:
-            raise StripeRefused(f"Stripe has no active price with the lookup key {plan.lookup_key!r}")
+            raise StripeRefused(f"Stripe has no active price with the lookup key {name!r}")
         return found[0].id
 
     async def _discount(self, promotion_code: str | None) -> dict[str, str] | None:

@@ -1,112 +1,159 @@
-"""Who may use the product, why, until when, and what they can do next.  Policy, apart from state.
+"""Whether a subscription gives access, why, and until when.  Policy, apart from state.
 
 Stripe's status alone does not answer it: `active` may have its collection paused, `past_due` may have days of
-grace left, a cancellation date may have come before Stripe's word of it.
+grace left, a cancellation date may have passed before Stripe says so.
+
+`RULES` is the whole policy, read from the top: the first rule that applies is the answer.  Where none applies
+there is no access.  Pages, schema and `explain` are made from this table.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from enum import StrEnum
 from typing import Final
 
 from msgspec import Struct
 
-from interlock.engine.core.catalogue import AccessPolicy
-from interlock.engine.core.machine import triggers_from
-from interlock.engine.core.states import ENDED, LIVING, State, Subscription
+from interlock.engine.core.plans import AccessPolicy
+from interlock.engine.core.states import Facts, State, Subscription
 
 DAY: Final = 86_400
+
+
+class Reason(StrEnum):
+    """Why there is access, or why there is none; the contract's words."""
+
+    TRIALING = "trialing"
+    PAID = "paid"
+    GRACE_PERIOD = "grace_period"
+    ENDING = "ending"
+    GRANT = "grant"
+    NONE = "none"
+    INCOMPLETE = "incomplete"
+    EXPIRED = "expired"
+    PAYMENT_FAILED = "payment_failed"
+    UNPAID = "unpaid"
+    PAUSED = "paused"
+    COLLECTION_PAUSED = "collection_paused"
+    CANCELED = "canceled"
 
 
 class Access(Struct, frozen=True):
     """The answer.  `until` is when it would change by the clock alone, in seconds, else None."""
 
     granted: bool
-    reason: str
+    reason: Reason
     until: int | None = None
 
 
-_DENIED_BY_STATE: Final = {
-    State.NONE: "none",
-    State.INCOMPLETE: "incomplete",
-    State.INCOMPLETE_EXPIRED: "expired",
-    State.UNPAID: "unpaid",
-    State.PAUSED: "paused",
-    State.CANCELED: "canceled",
-}
-_GRANTED_BY_STATE: Final = {State.TRIALING: "trialing", State.ACTIVE: "paid", State.PAST_DUE: "grace_period"}
+class Subject(Struct, frozen=True):
+    """What a rule looks at: one subscription whose facts are known, the policy, and the moment."""
+
+    known: Subscription
+    facts: Facts
+    policy: AccessPolicy
+    now: float
+
+    @property
+    def grace_end(self) -> int:
+        """When the days of grace are over, counted from the first failed payment of the open invoice."""
+        since = self.known.unpaid_since
+        return (self.known.since if since is None else since) + self.policy.past_due_grace_days * DAY
+
+    @property
+    def paid_until(self) -> int:
+        """The end of what was paid for; a trial is paid for.  0 where nothing ever was."""
+        trial_end = self.facts.trial_end if self.known.state is State.TRIALING else None
+        return max(self.known.billing.paid_until or 0, trial_end or 0)
+
+    @property
+    def collection_is_paused(self) -> bool:
+        """Whether Stripe collects nothing now; it resumes by itself at its date."""
+        resumes_at = self.facts.collection_resumes_at
+        return self.facts.collection_paused and (resumes_at is None or self.now < resumes_at)
+
+
+class Rule(Struct, frozen=True):
+    """Where `applies` is true, and no rule above it, access is `granted` or not, for this `reason`.
+
+    `why` says it to a person.
+    """
+
+    reason: Reason
+    granted: bool
+    applies: Callable[[Subject], bool]
+    why: str
+
+
+def _in(*states: State) -> Callable[[Subject], bool]:
+    return lambda subject: subject.known.state in states
+
+
+def _has_ended(subject: Subject) -> bool:
+    return subject.facts.cancel_at is not None and subject.facts.cancel_at <= subject.now
+
+
+def _paused_collection_denies(subject: Subject) -> bool:
+    policy = subject.policy.collection_paused
+    if not subject.collection_is_paused or policy == "grant":
+        return False
+    return policy == "deny" or subject.paid_until <= subject.now
+
+
+# fmt: off
+RULES: Final[tuple[Rule, ...]] = (
+    Rule(Reason.NONE, False, lambda subject: subject.known.unknown_status is not None,
+         "Stripe calls its status by a name that this version does not know"),
+    Rule(Reason.INCOMPLETE, False, _in(State.INCOMPLETE), "its first payment is not made yet"),
+    Rule(Reason.EXPIRED, False, _in(State.INCOMPLETE_EXPIRED), "its first payment was not made in time"),
+    Rule(Reason.UNPAID, False, _in(State.UNPAID), "its invoices were not paid, and Stripe tries no more"),
+    Rule(Reason.PAUSED, False, _in(State.PAUSED), "it is paused"),
+    Rule(Reason.CANCELED, False, _in(State.CANCELED), "it has ended"),
+    Rule(Reason.CANCELED, False, _has_ended, "its cancellation date has passed"),
+    Rule(Reason.PAYMENT_FAILED, False, lambda subject: subject.known.billing.given_up,
+         "it was never paid, and its first invoice was given up after a failed payment"),
+    Rule(Reason.COLLECTION_PAUSED, False, _paused_collection_denies,
+         "its collection is paused, and what was paid for is over"),
+    Rule(Reason.PAYMENT_FAILED, False,
+         lambda subject: subject.known.state is State.PAST_DUE and subject.grace_end <= subject.now,
+         "a payment failed, and the days of grace are over"),
+    Rule(Reason.GRACE_PERIOD, True, _in(State.PAST_DUE), "a payment failed, and days of grace are left"),
+    Rule(Reason.ENDING, True, lambda subject: subject.facts.cancel_at is not None,
+         "it was canceled for later, and is paid for until then"),
+    Rule(Reason.TRIALING, True, _in(State.TRIALING), "it is in its trial"),
+    Rule(Reason.PAID, True, _in(State.ACTIVE), "it is paid, or costs nothing"),
+)
+# fmt: on
 
 
 def access(subscription: Subscription, policy: AccessPolicy, now: float) -> Access:
     """Say whether a subscription gives access at `now`.  Without a rule that grants it, it does not."""
-    facts, state = subscription.facts, subscription.state
-    if facts is None or subscription.unknown_status is not None:
-        return Access(False, "none")
-    if state in _DENIED_BY_STATE:
-        return Access(False, _DENIED_BY_STATE[state])
-    if facts.cancel_at is not None and facts.cancel_at <= now:
-        return Access(False, "canceled")
-    resumes_at = facts.collection_resumes_at
-    if facts.collection_paused and (resumes_at is None or now < resumes_at):
-        return Access(False, "collection_paused", _earliest(resumes_at, facts.cancel_at))
-    if state is State.PAST_DUE:
-        ends = grace_end(subscription, policy)
-        if ends <= now:
-            return Access(False, "payment_failed", facts.cancel_at)
-        return Access(True, "grace_period", _earliest(ends, facts.cancel_at))
-    if facts.cancel_at is not None:
-        return Access(True, "ending", facts.cancel_at)
-    return Access(True, _GRANTED_BY_STATE[state])
+    rule = rule_for(subscription, policy, now)
+    if rule is None:
+        return Access(False, Reason.NONE)
+    for moment in _moments(subscription, policy, now):
+        later = rule_for(subscription, policy, moment)
+        if later is None or (later.granted, later.reason) != (rule.granted, rule.reason):
+            return Access(rule.granted, rule.reason, moment)
+    return Access(rule.granted, rule.reason)
 
 
-def grace_end(subscription: Subscription, policy: AccessPolicy) -> int:
-    """When the days of grace are over, counted from the first failed payment of the open bill."""
-    begun = subscription.unpaid_since if subscription.unpaid_since is not None else subscription.since
-    return begun + policy.past_due_grace_days * DAY
+def rule_for(subscription: Subscription, policy: AccessPolicy, now: float) -> Rule | None:
+    """Return the rule that decides at `now`; None where nothing is known of the subscription."""
+    if subscription.facts is None:
+        return None
+    subject = Subject(subscription, subscription.facts, policy, now)
+    return next((rule for rule in RULES if rule.applies(subject)), None)
 
 
-def _earliest(*times: int | None) -> int | None:
-    return min((time for time in times if time is not None), default=None)
-
-
-def best(subscriptions: list[Subscription], policy: AccessPolicy, now: float) -> Subscription | None:
-    """Return the subscription that stands for its user: most access first, then living, then newest."""
-
-    def rank(subscription: Subscription) -> tuple[bool, float, bool, int, str]:
-        answer = access(subscription, policy, now)
-        lasts = (answer.until or float("inf")) if answer.granted else 0.0
-        created = subscription.facts.created if subscription.facts else 0
-        return answer.granted, lasts, subscription.state in LIVING, created, subscription.subscription_id
-
-    known = [subscription for subscription in subscriptions if subscription.facts is not None]
-    return max(known, key=rank) if len(known) > 1 else next(iter(known), None)
-
-
-def may_check_out(subscriptions: list[Subscription], *, open_checkout: bool) -> bool:
-    """Say whether a checkout would be accepted: while nothing lives, or to finish the open one of an incomplete."""
-    living = [subscription.state for subscription in subscriptions if subscription.lives]
-    return not living or (open_checkout and set(living) == {State.INCOMPLETE})
-
-
-def available_actions(subscription: Subscription | None, *, can_check_out: bool, has_customer: bool) -> list[str]:
-    """Return what would be accepted now: `checkout` of POST /checkout, the others in Stripe's portal.
-
-    What the portal can do with a subscription follows from the triggers that its state has in the table.
-    """
-    state = subscription.state if subscription else State.NONE
-    facts = subscription.facts if subscription else None
-    triggers = triggers_from(state)
-    accepted = {
-        "checkout": can_check_out,
-        "portal": has_customer,
-    }
-    if has_customer and facts is not None and state not in ENDED:
-        ending = facts.cancel_at is not None
-        accepted["cancel"] = "cancel" in triggers and not ending
-        accepted["resume"] = ending or "resume" in triggers
-        accepted["change_plan"] = state in (State.TRIALING, State.ACTIVE) and not ending
-        accepted["pause"] = (
-            "pause" in triggers and state is not State.TRIALING and not ending and facts.charges_automatically
-        )
-    return [
-        action for action in ("checkout", "portal", "cancel", "resume", "change_plan", "pause") if accepted.get(action)
-    ]
+def _moments(subscription: Subscription, policy: AccessPolicy, now: float) -> list[int]:
+    """Return the times after `now` at which another rule may apply, in order."""
+    facts = subscription.facts
+    if facts is None or (facts.cancel_at is None and not facts.collection_paused and facts.status != State.PAST_DUE):
+        return []
+    subject = Subject(subscription, facts, policy, now)
+    moments = {facts.cancel_at, facts.collection_resumes_at, subject.paid_until}
+    if subscription.state is State.PAST_DUE:
+        moments.add(subject.grace_end)
+    return sorted(moment for moment in moments if moment is not None and moment > now)

@@ -34,6 +34,16 @@ def stripe_was_asked(_known: Subscription, evidence: Evidence, _facts: Facts) ->
     return evidence.kind is Kind.ANSWER
 
 
+def stripe_has_it_no_more(_known: Subscription, evidence: Evidence, _facts: Facts) -> bool:
+    """Stripe answered twice, at least ten minutes apart and with other answers between, that it has no such one."""
+    return evidence.kind is Kind.ABSENCE
+
+
+def items_listed_whole(_known: Subscription, evidence: Evidence, facts: Facts) -> bool:
+    """The items are all there: a webhook lists only the first of many, and the others must be asked for."""
+    return not facts.items_cut or evidence.kind is Kind.ANSWER or facts.status in ENDED
+
+
 def proven_next(known: Subscription, evidence: Evidence, _facts: Facts) -> bool:
     """Nothing can lie between what is known and this: it is later, and it starts from exactly what is known.
 
@@ -42,12 +52,14 @@ def proven_next(known: Subscription, evidence: Evidence, _facts: Facts) -> bool:
     """
     if evidence.kind is Kind.ANSWER:
         return True
-    return evidence.created > known.as_of and evidence.previous == known.facts
+    if evidence.previous is None or evidence.created <= known.as_of:
+        return False
+    return evidence.previous.completed_by(known.facts) == known.facts
 
 
-def is_terminal(_known: Subscription, _evidence: Evidence, facts: Facts) -> bool:
-    """It is an end.  Nothing comes after an end, so it needs no proof of what came before it."""
-    return facts.status in ENDED
+def is_terminal(_known: Subscription, evidence: Evidence, facts: Facts) -> bool:
+    """Stripe says that it ended.  Nothing comes after an end, so it needs no proof of what came before it."""
+    return facts.status in ENDED and evidence.kind is not Kind.ABSENCE
 
 
 def trial_ahead(_known: Subscription, evidence: Evidence, facts: Facts) -> bool:

@@ -87,6 +87,7 @@ def _compile() -> tuple[Machine, dict[tuple[State, State], tuple[tuple[str, str]
 _MACHINE, _WAYS = _compile()
 
 
+_ANSWERS = frozenset({Kind.ANSWER, Kind.ABSENCE})
 _TRIGGERS = {state: frozenset(row.trigger for row in TRANSITIONS if row.source is state) for state in State}
 
 
@@ -101,9 +102,12 @@ def decide(known: Subscription, evidence: Evidence, facts: Facts | None) -> Deci
     `facts` is what the evidence says the subscription is now; None for a hint, and for a shape that could not
     be read.  Total: every input has a Decision, and the same input has the same one.
     """
+    cut = facts is not None and not guards.items_listed_whole(known, evidence, facts)
+    facts = facts.completed_by(known.facts) if facts is not None else None
     if not guards.not_ended(known, evidence, facts):
         return _about_an_ended_one(known, facts)
-    if evidence.kind is Kind.ANSWER and (facts is None or not guards.nothing_arrived_since(known, evidence, facts)):
+    asked = evidence.kind in _ANSWERS
+    if asked and (facts is None or not guards.nothing_arrived_since(known, evidence, facts)):
         return _ask(known, evidence, guards.nothing_arrived_since.__name__)
     if facts is None:
         if known.state in evidence.consistent_with:
@@ -111,11 +115,20 @@ def decide(known: Subscription, evidence: Evidence, facts: Facts | None) -> Deci
         return _ask(known, evidence, None)
     if not guards.status_known(known, evidence, facts):
         return _unknown_status(known, evidence, facts)
-    if known.unknown_status is not None and evidence.kind is not Kind.ANSWER and facts.status not in ENDED:
-        return _ask(known, evidence, guards.status_known.__name__)  # it may be older than what Stripe told
+    if known.unknown_status is not None and not asked and facts.status not in ENDED:
+        return _ask(known, evidence, guards.status_known.__name__)  # it may be older than Stripe's own answer
+    if cut:
+        return _ask(known, evidence, guards.items_listed_whole.__name__)
     if facts == known.facts:
         return _keep(known, evidence, Outcome.UNCHANGED)
     return _fire(known, evidence, facts)
+
+
+def vanished(known: Subscription, at: int, evidence_at_ask: int) -> Decision:
+    """Decide that Stripe no longer has a subscription: its last facts stay, and it is canceled as of `at`."""
+    assert known.facts is not None, "what was never seen can't vanish"
+    evidence = Evidence(kind=Kind.ABSENCE, created=at, evidence_at_ask=evidence_at_ask)
+    return decide(known, evidence, msgspec.structs.replace(known.facts, status=State.CANCELED.value, ended_at=at))
 
 
 def _fire(known: Subscription, evidence: Evidence, facts: Facts) -> Decision:
@@ -145,6 +158,7 @@ def _next(known: Subscription, evidence: Evidence, facts: Facts, state: State) -
         evidence=known.evidence + 1,
         since=known.since if state is known.state else evidence.created,
         unknown_status=None,
+        missing_since=None,
     )
 
 
@@ -163,12 +177,13 @@ def _keep(known: Subscription, evidence: Evidence, outcome: Outcome) -> Decision
         as_of=max(known.as_of, evidence.created) if heard_of_it else known.as_of,
         evidence=known.evidence + 1,
         unknown_status=None if heard_of_it else known.unknown_status,
+        missing_since=None if heard_of_it else known.missing_since,
     )
     return Decision(outcome=outcome, before=known.state, after=after)
 
 
 def _ask(known: Subscription, evidence: Evidence, guard: str | None) -> Decision:
-    after = known if evidence.kind is Kind.ANSWER else counted(known)
+    after = known if evidence.kind in _ANSWERS else counted(known)
     return Decision(outcome=Outcome.PENDING, guard=guard, before=known.state, after=after)
 
 

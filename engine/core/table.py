@@ -4,8 +4,8 @@ A row says: in `source`, the trigger leads to `destination` if every guard agree
 source stands twice.  Ended states have no row: nothing leads out of them.  A destination of `None` means
 "whatever Stripe answered": `adopt` takes up a subscription that was first seen somewhere in mid-life, and
 `correct` is any change between states that no single step of Stripe's makes; events were lost, and only an
-authoritative answer may do it.  A guard that refuses never loses a customer: from `none` it only turns the
-trigger into `adopt`, from a living state it only turns "apply" into "ask".
+authoritative answer may do it.  `vanish` ends what Stripe no longer has.  A guard that refuses never loses a
+customer: from `none` it only turns the trigger into `adopt`, from a living state it only turns "apply" into "ask".
 
 The rows follow Stripe's lifecycle (docs.stripe.com/billing/subscriptions/overview, /pause,
 /billing/revenue-recovery/smart-retries); `events` are the webhooks that announce each.
@@ -22,6 +22,7 @@ from interlock.engine.core.guards import (
     charges_automatically,
     is_terminal,
     proven_next,
+    stripe_has_it_no_more,
     stripe_was_asked,
     trial_ahead,
 )
@@ -132,6 +133,8 @@ _EVERYWHERE: Final = tuple(
     for row in (
         Transition("update", state, state, (proven_next,), (UPDATED,),
                    "plan, quantity, period, trial, cancellation date or paused collection changed"),
+        Transition("vanish", state, CANCELED, (stripe_has_it_no_more,), (),
+                   "Stripe no longer has it: deleted test data, or another account's key"),
         Transition("correct", state, None, (stripe_was_asked,), (),
                    "Stripe was asked, and its answer is no single step from what was known"),
     )

@@ -1,17 +1,20 @@
-"""The state of a user, as a frontend reads it: the README's JSON, made of facts, policy and the clock."""
+"""The state of a user, as a frontend reads it: the contract's JSON, made of what they hold."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 from msgspec import Struct
 
-from interlock.engine.core.access import access, available_actions, best, may_check_out
+from interlock.engine.core.access import Reason
+from interlock.engine.core.actions import available_actions
 from interlock.engine.core.catalogue import Catalogue
-from interlock.engine.core.states import Facts, State, Subscription
+from interlock.engine.core.held import rank_of, read_items
+from interlock.engine.core.holding import Holder, Holding, Source, hold
+from interlock.engine.core.states import LIVING, Facts, Item, State
 
 _LAST: Final = 253_402_300_799
 """The end of the year 9999: RFC 3339 has no later time."""
@@ -29,18 +32,70 @@ class AccessShown(Struct, frozen=True):
     """`until`: when the answer would change by the clock alone, RFC 3339, else null."""
 
     granted: bool
-    reason: str
+    reason: Reason
     until: str | None
 
 
 class PlanHeld(Struct, frozen=True):
-    """The plan of a subscription; `key` and `name` are null for a price that no plan names."""
+    """The user's main plan.
+
+    `key` and `name` are null for a plan that is no longer in the catalogue; `features` is empty without access.
+    `price_id` and `interval` are null where an operator granted it.
+    """
 
     key: str | None
     name: str | None
     features: tuple[str, ...]
     quantity: int
-    price_id: str
+    price_id: str | None
+    interval: str | None
+
+
+class AddonHeld(Struct, frozen=True):
+    """One add-on that gives access now."""
+
+    key: str | None
+    name: str | None
+    quantity: int
+    price_id: str | None
+
+
+class Cancellation(Struct, frozen=True):
+    """An end that was asked for: when it comes or came, and why.
+
+    `reason` is what the user chose (Stripe's feedback words), else Stripe's own word.
+    """
+
+    at: str | None
+    reason: str | None
+    comment: str | None
+
+
+class PendingChange(Struct, frozen=True):
+    """A change that waits: for the period's end (`scheduled`), or for its payment at `url` until `expires_at`."""
+
+    plan: str | None
+    quantity: int
+    interval: str | None
+    at: str | None
+    reason: Literal["scheduled", "payment"]
+    url: str | None
+    expires_at: str | None
+
+
+class PaymentProblem(Struct, frozen=True):
+    """An invoice is open in vain, since when, with Stripe's decline code where known, tried again when."""
+
+    since: str | None
+    code: str | None
+    next_attempt_at: str | None
+
+
+class GrantShown(Struct, frozen=True):
+    """Access beside billing."""
+
+    plan: str
+    until: str | None
 
 
 class UserState(Struct, frozen=True, kw_only=True):
@@ -50,61 +105,62 @@ class UserState(Struct, frozen=True, kw_only=True):
     state: State
     access: AccessShown
     plan: PlanHeld | None
+    addons: tuple[AddonHeld, ...]
+    features: tuple[str, ...]
     subscription_id: str | None
     current_period_end: str | None
     trial_end: str | None
     cancel_at: str | None
+    cancellation: Cancellation | None
     collection_paused: bool
+    pending_change: PendingChange | None
+    payment_problem: PaymentProblem | None
+    grant: GrantShown | None
     available_actions: list[str]
 
 
-class Standing(Struct, frozen=True, kw_only=True):
-    """What the store holds about one user that the view is made from.
-
-    `checkout_until`: when the open checkout of an incomplete subscription expires, None where there is none.
-    """
-
-    user_id: str
-    subscriptions: list[Subscription]
-    has_customer: bool = False
-    checkout_until: int | None = None
+_NO_FACTS: Final = Facts(subscription_id="", customer_id="", status="")
 
 
-def view(standing: Standing, catalogue: Catalogue, now: float) -> tuple[UserState, int | None]:
-    """Return what is shown of a user at `now`, and when the clock alone changes it (None: never)."""
-    chosen = best(standing.subscriptions, catalogue.access, now) or Subscription(subscription_id="")
-    facts = chosen.facts
-    answers = {held.subscription_id: access(held, catalogue.access, now) for held in standing.subscriptions}
-    answer = answers.get(chosen.subscription_id) or access(chosen, catalogue.access, now)
-    open_until = standing.checkout_until
-    finishable = open_until is not None and now < open_until
-    shown = UserState(
-        user_id=standing.user_id,
-        state=chosen.state,
+def view(holding: Holding) -> UserState:
+    """Return what is shown of a user."""
+    known = holding.shown.known if holding.shown else None
+    facts = known.facts if known is not None and known.facts is not None else _NO_FACTS
+    answer, grant = holding.access, holding.grant
+    return UserState(
+        user_id=holding.holder.user_id,
+        state=known.state if known is not None else State.NONE,
         access=AccessShown(answer.granted, answer.reason, rfc3339(answer.until)),
-        plan=_plan(facts, catalogue) if facts else None,
-        subscription_id=facts.subscription_id if facts else None,
-        current_period_end=rfc3339(facts.current_period_end) if facts else None,
-        trial_end=rfc3339(facts.trial_end) if facts else None,
-        cancel_at=rfc3339(facts.cancel_at) if facts else None,
-        collection_paused=facts.collection_paused if facts else False,
-        available_actions=available_actions(
-            chosen,
-            can_check_out=may_check_out(standing.subscriptions, open_checkout=finishable),
-            has_customer=standing.has_customer,
-        ),
+        plan=_plan(holding),
+        addons=tuple(_addon(source) for source in holding.addons),
+        features=holding.features,
+        subscription_id=facts.subscription_id or None,
+        current_period_end=rfc3339(facts.current_period_end),
+        trial_end=rfc3339(facts.trial_end),
+        cancel_at=rfc3339(facts.cancel_at),
+        cancellation=_cancellation(facts),
+        collection_paused=facts.collection_paused,
+        pending_change=_pending_change(holding),
+        payment_problem=_payment_problem(holding),
+        grant=GrantShown(grant.plan, rfc3339(grant.until)) if grant else None,
+        available_actions=available_actions(holding),
     )
-    changes = [answer.until for answer in answers.values()] + [open_until if finishable else None]
-    return shown, min((at for at in changes if at is not None), default=None)
 
 
 def nobody(user_id: str, catalogue: Catalogue) -> UserState:
     """Return what is shown of a user of whom nothing is known."""
-    return view(Standing(user_id=user_id, subscriptions=[]), catalogue, 0)[0]
+    return view(hold(Holder(user_id=user_id, subscriptions=[]), catalogue, 0))
+
+
+def interval_of(item: Item | None) -> str | None:
+    """Write an item's interval: `month`, or `3 months`; None where it is not known."""
+    if item is None or item.interval is None or item.interval_count == 1:
+        return item.interval if item else None
+    return f"{item.interval_count} {item.interval}s"
 
 
 def undated(shown: UserState) -> bytes:
-    """Return the JSON of a user's state, open for what `dated` adds."""
+    """Return the JSON of a user's state without its last two fields; `dated` appends version and time."""
     return msgspec.json.encode(shown)[:-1] + b',"version":'
 
 
@@ -118,13 +174,76 @@ def encode(shown: UserState, version: int, updated_at: float) -> bytes:
     return dated(undated(shown), version, updated_at)
 
 
-def _plan(facts: Facts, catalogue: Catalogue) -> PlanHeld | None:
-    """The first item that a plan sells, else the first item."""
-    for item in facts.items:
-        named = catalogue.plan_of(item.price_id, item.lookup_key)
-        if named is not None:
-            key, plan = named
-            return PlanHeld(key, plan.name, plan.features, item.quantity, item.price_id)
-    if not facts.items:
+def _plan(holding: Holding) -> PlanHeld | None:
+    """The plan that gives access; without access the last one, which gives nothing."""
+    source = holding.plan
+    if source is not None:
+        plan = source.place.plan
+        features = plan.features if plan else ()
+        price_id = source.item.price_id if source.item else None
+        name = plan.name if plan else None
+        return PlanHeld(source.place.key, name, features, source.quantity, price_id, interval_of(source.item))
+    last = holding.shown.best if holding.shown else None
+    if last is None or last.place is None:
         return None
-    return PlanHeld(None, None, (), facts.items[0].quantity, facts.items[0].price_id)
+    name, item = last.place.plan.name if last.place.plan else None, last.item
+    return PlanHeld(last.place.key, name, (), item.quantity, item.price_id, interval_of(item))
+
+
+def _addon(source: Source) -> AddonHeld:
+    name = source.place.plan.name if source.place.plan else None
+    return AddonHeld(source.place.key, name, source.quantity, source.item.price_id if source.item else None)
+
+
+def _cancellation(facts: Facts) -> Cancellation | None:
+    at = facts.cancel_at if facts.ended_at is None else facts.ended_at
+    if facts.cancel_at is None and facts.status != State.CANCELED:
+        return None
+    return Cancellation(rfc3339(at), facts.cancel_feedback or facts.cancel_reason, facts.cancel_comment)
+
+
+def _pending_change(holding: Holding) -> PendingChange | None:
+    """The change that waits for its payment, else the first phase to come that has other items."""
+    known = holding.shown.known if holding.shown else None
+    facts = known.facts if known else None
+    if known is None or facts is None or known.state not in LIVING:
+        return None
+    if facts.pending_update is not None:
+        waiting = facts.pending_update
+        url, expires_at = known.billing.open_url, rfc3339(waiting.expires_at)
+        return _change(holding, waiting.items, None, "payment", url, expires_at)
+    phases = facts.schedule.phases if facts.schedule else None
+    for phase in (phases or ())[1:]:
+        if _bought(phase.items) != _bought(facts.items):
+            return _change(holding, phase.items, rfc3339(phase.start), "scheduled", None, None)
+    return None
+
+
+def _bought(items: tuple[Item, ...]) -> set[tuple[str, int]]:
+    return {(item.price_id, item.quantity) for item in items}
+
+
+def _change(
+    holding: Holding,
+    items: tuple[Item, ...],
+    at: str | None,
+    reason: Literal["scheduled", "payment"],
+    url: str | None,
+    expires_at: str | None,
+) -> PendingChange | None:
+    """Name the plan of what is to come: its main item, as that of the subscription itself is."""
+    read = read_items(items, holding.catalogue, holding.holder.memory)
+    placed = [one for one in read if one.place is not None] or read
+    if not placed:
+        return None
+    coming = max(placed, key=rank_of)
+    key = coming.place.key if coming.place else None
+    return PendingChange(key, coming.item.quantity, interval_of(coming.item), at, reason, url, expires_at)
+
+
+def _payment_problem(holding: Holding) -> PaymentProblem | None:
+    known = holding.shown.known if holding.shown else None
+    if known is None or known.state not in LIVING or known.unpaid_since is None:
+        return None
+    billing = known.billing
+    return PaymentProblem(rfc3339(known.unpaid_since), billing.failure_code, rfc3339(billing.next_attempt))

@@ -1,7 +1,8 @@
 """The table, read the way every drawing needs it: arrows, rules, and what each state means for access.
 
 An arrow leads from one state to one other.  A rule is drawn once, in words, and not as an arrow from
-everywhere to everywhere: rows that keep the state, and rows that lead wherever Stripe answered.
+everywhere to everywhere: rows that keep the state, rows that lead to what Stripe answered, and rows that no
+webhook announces.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ MEANING: Final[dict[State, str]] = {
     State.INCOMPLETE: "The first payment waits for the customer, 23 hours at most. No access until it is made.",
     State.INCOMPLETE_EXPIRED: "The first payment was never made. Ended for good; checkout is open again.",
     State.TRIALING: "On trial: access until the trial ends.",
-    State.ACTIVE: "Paid: access, unless collection is paused. Canceled for later, it lasts to that date.",
+    State.ACTIVE: "Paid: access, to that date where it was canceled for later. With collection paused, by plans.toml.",
     State.PAST_DUE: "A payment failed and is retried. Access goes on for the grace days of plans.toml.",
     State.UNPAID: "The retries are over. No access; paying the latest invoice brings it back.",
     State.PAUSED: "Stands still until it is resumed. No access.",
@@ -74,13 +75,13 @@ class Rule(NamedTuple):
 
 
 def _is_arrow(row: Transition) -> bool:
-    return row.destination is not None and row.destination is not row.source
+    return row.destination is not None and row.destination is not row.source and bool(row.events)
 
 
 def _rules(rows: Iterable[Transition]) -> tuple[Rule, ...]:
     grouped: dict[tuple[str, str, tuple[Guard, ...]], list[State]] = {}
     for row in rows:
-        destination = ANYWHERE if row.destination is None else ITSELF
+        destination = ITSELF if row.destination is row.source else row.destination or ANYWHERE
         grouped.setdefault((row.trigger, destination, row.guards), []).append(row.source)
     return tuple(Rule(trigger, tuple(sources), to, asked) for (trigger, to, asked), sources in grouped.items())
 

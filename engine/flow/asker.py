@@ -24,8 +24,9 @@ from interlock.engine.units import records
 from interlock.engine.units.evidence import Reading, take_answer
 from interlock.engine.units.records import Question
 from interlock.engine.wire import objects as wire
+from interlock.engine.wire import reading
 from interlock.engine.wire.client import NoSuchObject, StripeClient, Unreadable, decoded
-from interlock.engine.wire.events import CustomerReport
+from interlock.engine.wire.reports import CustomerReport
 
 log = logging.getLogger("interlock.truth")
 
@@ -67,13 +68,13 @@ def reading_of(subscription: wire.Subscription, date: int, question: Question, s
     invoice, customer = subscription.latest_invoice, subscription.customer
     report = None
     if isinstance(customer, wire.Customer):
-        report = CustomerReport(customer.id, customer.user_id, customer.deleted)
+        report = CustomerReport(customer.id, customer.user_id(), customer.deleted)
     return Reading(
         subscription_id=question.subscription_id,
-        facts=wire.facts_of(subscription),
+        facts=reading.facts_of(subscription),
         date=at,
         evidence_at_ask=question.evidence,
-        bill=wire.bill_of(invoice, heard_at=0) if isinstance(invoice, wire.Invoice) else None,
+        bill=reading.bill_of(invoice, heard_at=0) if isinstance(invoice, wire.Invoice) else None,
         customer=report,
         source=source,
     )

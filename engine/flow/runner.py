@@ -22,6 +22,7 @@ from interlock.engine.store import Store, Work
 from interlock.engine.units.effects import Unit
 from interlock.engine.units.evidence import take
 from interlock.engine.wire import events as webhooks
+from interlock.engine.wire.signature import verify
 
 T = TypeVar("T")
 
@@ -48,7 +49,7 @@ class Inbox:
     async def receive(self, body: bytes, signature: bytes | None) -> Receipt:
         """Take one signed webhook.  Raises BadSignature, BadEvent, StoreUnavailable; returns once it is durable."""
         try:
-            webhooks.verify(body, signature, self._secrets, self._config.clock())
+            verify(body, signature, self._secrets, self._config.clock())
         except BadSignature:
             self.counts["bad_signature"] += 1
             raise
@@ -56,7 +57,7 @@ class Inbox:
 
     async def submit(self, body: bytes) -> Receipt:
         """Take one event that is known to be Stripe's: verified above, or listed by Stripe itself."""
-        event = webhooks.read(body)
+        event = webhooks.read(body, self._config.user_metadata_keys)
         about = event.customer_id or event.subscription_id
         outcome = await self.work(lambda moment: take(event, body, moment), about=about)
         self.counts[outcome.value] += 1

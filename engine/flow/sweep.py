@@ -26,7 +26,10 @@ from interlock.engine.units.owners import note_checkout, owner_of_customer
 from interlock.engine.units.records import StoredFacts
 from interlock.engine.wire import objects as wire
 from interlock.engine.wire.client import StripeClient, Unreadable, decoded
-from interlock.engine.wire.events import EVENT_TYPES, CheckoutReport
+from interlock.engine.wire.events import EVENT_TYPES
+from interlock.engine.wire.reading import facts_of
+from interlock.engine.wire.reports import CheckoutReport
+from interlock.engine.wire.values import usable_user
 
 log = logging.getLogger("interlock.reconcile")
 
@@ -38,7 +41,9 @@ _REPEATED: Final = {
     "checkout.session.async_payment_succeeded",
     "checkout.session.async_payment_failed",
 }
-_TYPES: Final = [name for name in EVENT_TYPES if name not in _REPEATED]
+_TYPES: Final = [
+    name for name in EVENT_TYPES if name not in _REPEATED and not name.startswith("subscription_schedule.")
+]
 
 Progress: TypeAlias = Callable[[int, int | None], None]
 
@@ -195,7 +200,7 @@ class Reconciler:
         ours = await self._store.read(lambda: records.stored_facts(subscription_id))
         stored = ours.facts
         try:
-            facts = wire.facts_of(decoded(listed, wire.Subscription))
+            facts = facts_of(decoded(listed, wire.Subscription))
         except Unreadable:  # that one is told, and the others are not left for it
             log.warning("what Stripe says of %s could not be read", subscription_id)
             return [_not_compared(ours, subscription_id, "(unreadable)")]
@@ -204,6 +209,7 @@ class Reconciler:
             return []
         if stored is not None and stored.status == facts.status and stored.status in ENDED:
             return []  # after the end the last known facts stay
+        facts = facts.completed_by(stored)
         found = differences(ours.user_id, stored, facts)
         return await self._repair(facts.subscription_id, found, dry_run) if found else []
 
@@ -238,7 +244,7 @@ class Reconciler:
                 session.id,
                 session.status,
                 wire.ref_id(session.customer),
-                wire.usable_user(session.client_reference_id),
+                usable_user(session.client_reference_id),
             )
             await self._inbox.work(lambda unit: note_checkout(report, unit))
         subscription_id = wire.ref_id(session.subscription)

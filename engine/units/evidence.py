@@ -27,7 +27,8 @@ from interlock.engine.units.owners import (
     share,
 )
 from interlock.engine.units.records import EventName, StoredEvent, StoredSubscription
-from interlock.engine.wire.events import CustomerReport, Event
+from interlock.engine.wire.events import Event
+from interlock.engine.wire.reports import CustomerReport
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):

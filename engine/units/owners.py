@@ -9,14 +9,15 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from interlock.engine.core import view
+from interlock.engine.core.holding import Holder, hold
 from interlock.engine.core.machine import counted
 from interlock.engine.core.states import Facts, State, Subscription
 from interlock.engine.store import Work
 from interlock.engine.units import records
 from interlock.engine.units.effects import Unit
 from interlock.engine.units.records import Customer, Projected
-from interlock.engine.wire.events import CheckoutReport, CustomerReport
-from interlock.engine.wire.objects import usable_user
+from interlock.engine.wire.reports import CheckoutReport, CustomerReport
+from interlock.engine.wire.values import usable_user
 
 
 def owner_of(facts: Facts | None) -> Work[str | None]:
@@ -113,14 +114,21 @@ def redraw(user_id: str, unit: Unit, *, customer_id: str | None = None) -> Work[
     user = yield from records.user_for_projection(user_id)
     version, shown, updated_at, subscriptions = user.version, user.shown, user.updated_at, user.subscriptions
     customer = user.customer_id or (yield from customer_for(user_id, customer_id))
-    standing = view.Standing(
-        user_id=user_id,
-        subscriptions=subscriptions,
-        has_customer=customer is not None,
-        checkout_until=(yield from _checkout_until(user_id, subscriptions)),
+    holding = hold(
+        Holder(
+            user_id=user_id,
+            subscriptions=subscriptions,
+            customer_id=customer,
+            barred=frozenset(s.facts.customer_id for s in subscriptions if s.facts) - {customer},
+            trial_used=user.trial_used_at is not None,
+            checkout_until=(yield from _checkout_until(user_id, subscriptions)),
+        ),
+        unit.catalogue,
+        unit.now,
     )
-    state, until = view.view(standing, unit.catalogue, unit.now)
-    trials = [s.facts.trial_end for s in subscriptions if s.facts and s.facts.trial_end is not None]
+    state, until = view.view(holding), holding.changes_at
+    ours = [one.known.facts for one in holding.ours if one.known.facts]
+    trials = [facts.trial_end for facts in ours if facts.trial_end is not None]
     trial_used_at = user.trial_used_at or min(trials, default=None)
     before, now_shown = shown or view.undated(view.nobody(user_id, unit.catalogue)), view.undated(state)
     changed = not before.startswith(now_shown)

@@ -1,13 +1,7 @@
-"""One webhook's bytes: is it Stripe's, and what is it evidence of?
-
-The signature scheme is Stripe's `v1` (docs.stripe.com/webhooks#verify-manually), checked here rather than by
-the SDK, whose check takes 40 times as long and accepts timestamps from the future.
-"""
+"""One webhook's body: what is it evidence of?"""
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from collections.abc import Callable
 from typing import Final
 
@@ -16,30 +10,11 @@ from msgspec import Raw, Struct
 
 from interlock.engine.core.invoices import Bill
 from interlock.engine.core.states import LIVING, Evidence, Facts, Kind, State
-from interlock.engine.errors import BadEvent, BadSignature
+from interlock.engine.errors import BadEvent
 from interlock.engine.wire import objects as wire
-
-TOLERANCE: Final = 300
-"""Seconds that a signature's timestamp may be away from now, either way."""
-_MOST_SIGNATURES: Final = 32
-"""Stripe sends one a secret; a header with more than this is not Stripe's."""
-
-
-class CheckoutReport(Struct, frozen=True):
-    """What a checkout event says: which session, now in what status, for whom."""
-
-    session_id: str
-    status: str
-    customer_id: str | None
-    user_id: str | None
-
-
-class CustomerReport(Struct, frozen=True):
-    """What is said of a customer."""
-
-    customer_id: str
-    user_id: str | None
-    deleted: bool
+from interlock.engine.wire.reading import bill_of, facts_before, facts_of
+from interlock.engine.wire.reports import CheckoutReport, CustomerReport
+from interlock.engine.wire.values import USER_KEYS, Keys, usable_user
 
 
 class Event(Struct, frozen=True, kw_only=True):
@@ -95,44 +70,14 @@ _envelope: Final = msgspec.json.Decoder(_Envelope)
 _subscription_event: Final = msgspec.json.Decoder(_SubscriptionEvent)
 
 
-def verify(body: bytes, header: bytes | None, secrets: tuple[bytes, ...], now: float) -> None:
-    """Raise BadSignature unless a secret signed exactly this body within the tolerance of `now`."""
-    timestamp, signatures = _parse_header(header)
-    if abs(now - int(timestamp)) > TOLERANCE:
-        raise BadSignature("the signature's timestamp is too far from now")
-    signed = timestamp + b"." + body
-    matched = False
-    for secret in secrets:
-        if not secret:
-            continue  # an empty secret would let anybody sign
-        expected = hmac.digest(secret, signed, hashlib.sha256).hex().encode()
-        for signature in signatures:
-            matched |= hmac.compare_digest(expected, signature)
-    if not matched:
-        raise BadSignature("no signature in the header was made with a secret of this endpoint")
-
-
-def _parse_header(header: bytes | None) -> tuple[bytes, list[bytes]]:
-    if not header:
-        raise BadSignature("the Stripe-Signature header is missing")
-    parts = [part.strip().partition(b"=") for part in header.split(b",", 2 * _MOST_SIGNATURES)]
-    timestamps = [value for name, _, value in parts if name == b"t"]
-    signatures = [value for name, _, value in parts if name == b"v1"]
-    if len(timestamps) != 1 or not timestamps[0].isdigit() or len(timestamps[0]) > 12:
-        raise BadSignature("the Stripe-Signature header has no single timestamp")
-    if not signatures or len(signatures) > _MOST_SIGNATURES:
-        raise BadSignature("the Stripe-Signature header has no v1 signature")
-    return timestamps[0], signatures
-
-
-def read(body: bytes) -> Event:
-    """Read a body into an Event; raise BadEvent where it is none.
+def read(body: bytes, keys: Keys = USER_KEYS) -> Event:
+    """Read a body into an Event; raise BadEvent where it is none.  `keys` are the metadata keys that name a user.
 
     An object that can't be read as its type is still an Event: evidence that something happened, without facts.
     """
     try:
         body.decode("utf-8")
-        if b'"customer.subscription.' in body and (event := _read_at_once(body)) is not None:
+        if b'"customer.subscription.' in body and (event := _read_at_once(body, keys)) is not None:
             return event
         envelope = _envelope.decode(body)
     except (UnicodeDecodeError, RecursionError) as error:
@@ -141,18 +86,18 @@ def read(body: bytes) -> Event:
         raise BadEvent(f"the body is not a Stripe event: {error}") from error
     event = _event_of(envelope)
     reader = _READERS.get(envelope.type)
-    return event if reader is None else _read_data(event, reader, envelope.data)
+    return event if reader is None else _read_data(event, reader, envelope.data, keys)
 
 
-def _read_at_once(body: bytes) -> Event | None:
+def _read_at_once(body: bytes, keys: Keys) -> Event | None:
     """Read a subscription's event in one pass, half the time of two; None where that can't be done."""
     try:
-        told = _subscription_event.decode(body)
+        envelope = _subscription_event.decode(body)
     except (msgspec.MsgspecError, RecursionError):
         return None
-    if _READERS.get(told.type) is not _subscription:
+    if _READERS.get(envelope.type) is not _subscription:
         return None
-    return _with_subscription(_event_of(told), told.data.object, told.data.previous_attributes)
+    return _with_subscription(_event_of(envelope), envelope.data.object, envelope.data.previous_attributes, keys)
 
 
 def _event_of(head: _Head) -> Event:
@@ -173,7 +118,7 @@ def _other_account(value: object) -> str | None:
     return value[:255] if isinstance(value, str) else "?"
 
 
-def _read_data(event: Event, reader: Reader, raw: Raw) -> Event:
+def _read_data(event: Event, reader: Reader, raw: Raw, keys: Keys) -> Event:
     try:
         data = msgspec.json.decode(raw, type=_Data)
     except msgspec.MsgspecError:
@@ -181,7 +126,7 @@ def _read_data(event: Event, reader: Reader, raw: Raw) -> Event:
     if not bytes(data.object).startswith(b"{"):
         return event
     try:
-        return reader(event, data)
+        return reader(event, data, keys)
     except (msgspec.MsgspecError, RecursionError):
         return _unreadable(event, data.object)
 
@@ -205,17 +150,19 @@ def _unreadable(event: Event, raw: Raw) -> Event:
     )
 
 
-def _subscription(event: Event, data: _Data) -> Event:
+def _subscription(event: Event, data: _Data, keys: Keys) -> Event:
     sub = msgspec.json.decode(data.object, type=wire.Subscription)
     changed = None
     if bytes(data.previous_attributes).startswith(b"{"):
         changed = msgspec.json.decode(data.previous_attributes, type=wire.PreviousAttributes)
-    return _with_subscription(event, sub, changed)
+    return _with_subscription(event, sub, changed, keys)
 
 
-def _with_subscription(event: Event, sub: wire.Subscription, changed: wire.PreviousAttributes | None) -> Event:
-    facts = wire.facts_of(sub)
-    previous = None if changed is None else wire.facts_before(sub, changed)
+def _with_subscription(
+    event: Event, sub: wire.Subscription, changed: wire.PreviousAttributes | None, keys: Keys
+) -> Event:
+    facts = facts_of(sub, keys)
+    previous = None if changed is None else facts_before(sub, changed, keys)
     return msgspec.structs.replace(
         event,
         of_interest=True,
@@ -226,20 +173,20 @@ def _with_subscription(event: Event, sub: wire.Subscription, changed: wire.Previ
     )
 
 
-_TELLS_OF_FAILURE: Final = {"invoice.payment_failed", "invoice.payment_action_required", "invoice.overdue"}
+_FAILURES: Final = {"invoice.payment_failed", "invoice.payment_action_required", "invoice.overdue"}
 
 
-def _invoice(event: Event, data: _Data) -> Event:
-    invoice = msgspec.json.decode(data.object, type=wire.Invoice)
-    failed_at = event.created if event.type in _TELLS_OF_FAILURE else None
-    bill = wire.bill_of(invoice, heard_at=event.created, failed_at=failed_at)
+def _invoice(event: Event, data: _Data, _keys: Keys) -> Event:
+    read = msgspec.json.decode(data.object, type=wire.Invoice)
+    failed_at = event.created if event.type in _FAILURES else None
+    bill = bill_of(read, heard_at=event.created, failed_at=failed_at)
     if bill is None:
         return event
     return msgspec.structs.replace(
         event,
         of_interest=True,
         subscription_id=bill.subscription_id,
-        customer_id=wire.ref_id(invoice.customer),
+        customer_id=wire.ref_id(read.customer),
         evidence=Evidence(kind=Kind.HINT, created=event.created),
         bill=bill,
     )
@@ -253,7 +200,22 @@ _EXPECTED_AFTER_CHECKOUT: Final = {
 }
 
 
-def _checkout(event: Event, data: _Data) -> Event:
+def _schedule(event: Event, data: _Data, _keys: Keys) -> Event:
+    """What a schedule plans is not in the subscription's own events: the subscription is asked about."""
+    schedule = msgspec.json.decode(data.object, type=wire.OfSchedule)
+    subscription_id = wire.ref_id(schedule.subscription) or schedule.released_subscription
+    if subscription_id is None:
+        return event
+    return msgspec.structs.replace(
+        event,
+        of_interest=True,
+        subscription_id=subscription_id,
+        customer_id=wire.ref_id(schedule.customer),
+        evidence=Evidence(kind=Kind.HINT, created=event.created),
+    )
+
+
+def _checkout(event: Event, data: _Data, _keys: Keys) -> Event:
     session = msgspec.json.decode(data.object, type=wire.CheckoutSession)
     if session.mode not in (None, "subscription"):
         return event
@@ -269,12 +231,12 @@ def _checkout(event: Event, data: _Data) -> Event:
             session.id,
             _CHECKOUT_ENDS.get(event.type, session.status or "complete"),
             customer_id,
-            wire.usable_user(session.client_reference_id),
+            usable_user(session.client_reference_id),
         ),
     )
 
 
-def _customer(event: Event, data: _Data) -> Event:
+def _customer(event: Event, data: _Data, keys: Keys) -> Event:
     customer = msgspec.json.decode(data.object, type=wire.Customer)
     deleted = customer.deleted or event.type == "customer.deleted"
     return msgspec.structs.replace(
@@ -284,11 +246,11 @@ def _customer(event: Event, data: _Data) -> Event:
         evidence=Evidence(
             kind=Kind.HINT, created=event.created, consistent_with=frozenset() if deleted else frozenset(State)
         ),
-        customer=CustomerReport(customer.id, customer.user_id, deleted),
+        customer=CustomerReport(customer.id, customer.user_id(keys), deleted),
     )
 
 
-def _entitlements(event: Event, data: _Data) -> Event:
+def _entitlements(event: Event, data: _Data, _keys: Keys) -> Event:
     """Entitlements follow the subscriptions of a customer; which one moved is not said, so all are asked about."""
     customer_id = wire.ref_id(msgspec.json.decode(data.object, type=wire.OfCustomer).customer)
     return msgspec.structs.replace(
@@ -299,7 +261,7 @@ def _entitlements(event: Event, data: _Data) -> Event:
     )
 
 
-Reader = Callable[[Event, _Data], Event]
+Reader = Callable[[Event, _Data, Keys], Event]
 
 
 def _types(prefix: str, names: str, reader: Reader) -> dict[str, Reader]:
@@ -317,6 +279,7 @@ _READERS: Final[dict[str, Reader]] = {
         "paid payment_failed payment_action_required finalized marked_uncollectible voided overdue",
         _invoice,
     ),
+    **_types("subscription_schedule", "created updated released canceled completed aborted expiring", _schedule),
     **_types("checkout.session", "completed expired async_payment_succeeded async_payment_failed", _checkout),
     **_types("customer", "created updated deleted", _customer),
     **_types("entitlements.active_entitlement_summary", "updated", _entitlements),

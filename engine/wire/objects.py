@@ -1,4 +1,4 @@
-"""Stripe's objects, as they come over the wire in any API version since 2020-08-27, into our facts.
+"""Stripe's objects, as they come over the wire in any API version since 2020-08-27.
 
 Only the few fields that are used are named; everything else is skipped by the decoder.  Where Stripe moved a
 field (2025-03-31.basil: the period to the items, the invoice's subscription to its parent), both places are
@@ -7,21 +7,12 @@ read.  A field of the wrong type makes the whole object unreadable, and Stripe i
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Any
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 
-from interlock.engine.core.invoices import Bill
-from interlock.engine.core.states import Facts, Item
-
-Id: TypeAlias = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[^\x00]*$")]
-Text: TypeAlias = Annotated[str, Meta(max_length=5000, pattern=r"^[^\x00]*$")]  # no database takes a NUL as text
-Time: TypeAlias = Annotated[int, Meta(ge=0, le=253_402_300_799)]  # the year 9999: a later one has no RFC 3339
-Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**53)]
-USER_KEY: Final = "user_id"
-MAX_USER: Final = 200
-"""Characters of a user id."""
+from interlock.engine.wire.values import USER_KEYS, Count, Id, Keys, Text, Time, user_in
 
 
 class Ref(Struct):
@@ -37,26 +28,88 @@ class Customer(Struct):
     metadata: dict[str, Any] | None = None
     deleted: bool = False
 
-    @property
-    def user_id(self) -> str | None:
+    def user_id(self, keys: Keys = USER_KEYS) -> str | None:
         """The user whom the customer's metadata names."""
-        return user_in(self.metadata)
+        return user_in(self.metadata, keys)
 
 
-class _Price(Struct):
+class _Recurring(Struct):
+    interval: Text | None = None
+    interval_count: Count | None = None
+    usage_type: Text | None = None
+
+
+class _Price(_Recurring, kw_only=True):
+    """A price, or a plan of the time before prices: that has the recurring fields, and its amount, in itself."""
+
     id: Id
     lookup_key: str | None = None
+    product: Id | Ref | None = None
+    recurring: _Recurring | None = None
+    unit_amount: int | None = None
+    amount: int | None = None
+    currency: Text | None = None
 
 
-class _Item(Struct):
-    price: _Price | None = None
-    plan: _Price | None = None
+class SubscriptionItem(Struct):
+    """An item of a subscription, or of a phase of a schedule."""
+
+    id: Id | None = None
+    price: _Price | Id | None = None
+    plan: _Price | Id | None = None
     quantity: Count | None = None
     current_period_end: Time | None = None
 
 
 class _Items(Struct):
-    data: list[_Item] = []
+    data: list[SubscriptionItem] = []
+    has_more: bool = False
+
+
+class _Phase(Struct):
+    start_date: Time
+    end_date: Time | None = None
+    items: list[SubscriptionItem] = []
+
+
+class Schedule(Struct):
+    """A subscription schedule, where it was expanded."""
+
+    id: Id
+    phases: list[_Phase] | None = None
+    end_behavior: str | None = None
+    metadata: dict[str, Any] | None = None
+    current_phase: _Phase | None = None
+
+
+class PendingUpdate(Struct):
+    """A change that waits for its payment."""
+
+    expires_at: Time | UnsetType = UNSET
+    subscription_items: list[SubscriptionItem] | UnsetType | None = UNSET
+    trial_end: Time | UnsetType | None = UNSET
+
+
+class _CancellationDetails(Struct):
+    reason: Text | UnsetType | None = UNSET
+    feedback: Text | UnsetType | None = UNSET
+    comment: str | UnsetType | None = UNSET
+
+
+class _BillingMode(Struct):
+    type: Text | None = None
+
+
+class _PausedSubscription(Struct):
+    type: Text | None = None
+
+
+class _Paused(Struct):
+    subscription: _PausedSubscription | None = None
+
+
+class _StatusDetails(Struct):
+    paused: _Paused | None = None
 
 
 class _PauseCollection(Struct):
@@ -82,6 +135,13 @@ class Subscription(Struct):
     latest_invoice: Id | Invoice | None = None
     test_clock: Id | TestClock | None = None
     livemode: bool | None = None
+    billing_mode: _BillingMode | None = None
+    schedule: Id | Schedule | None = None
+    pending_update: PendingUpdate | None = None
+    cancellation_details: _CancellationDetails | None = None
+    default_payment_method: Id | Ref | None = None
+    default_source: Id | Ref | None = None
+    status_details: _StatusDetails | None = None
 
 
 class PreviousAttributes(Struct):
@@ -98,6 +158,13 @@ class PreviousAttributes(Struct):
     pause_collection: _PauseCollection | UnsetType | None = UNSET
     collection_method: str | UnsetType | None = UNSET
     latest_invoice: Id | Ref | UnsetType | None = UNSET
+    billing_mode: _BillingMode | UnsetType | None = UNSET
+    schedule: Id | Ref | UnsetType | None = UNSET
+    pending_update: PendingUpdate | UnsetType | None = UNSET
+    cancellation_details: _CancellationDetails | UnsetType | None = UNSET
+    default_payment_method: Id | Ref | UnsetType | None = UNSET
+    default_source: Id | Ref | UnsetType | None = UNSET
+    status_details: _StatusDetails | UnsetType | None = UNSET
 
 
 class TestClock(Struct):
@@ -112,7 +179,9 @@ class _Error(Struct):
     decline_code: Text | None = None
 
 
-class _PaymentIntent(Struct):
+class PaymentIntent(Struct):
+    """A payment, as far as why it failed."""
+
     last_payment_error: _Error | None = None
 
 
@@ -126,6 +195,32 @@ class _Parent(Struct):
 
 class _StatusTransitions(Struct):
     finalized_at: Time | None = None
+
+
+class _Period(Struct):
+    end: Time = 0
+
+
+class _Line(Struct):
+    period: _Period | None = None
+
+
+class _Lines(Struct):
+    data: list[_Line] = []
+
+
+class _Payment(Struct):
+    payment_intent: Id | PaymentIntent | None = None
+
+
+class _InvoicePayment(Struct):
+    payment: _Payment | None = None
+
+
+class InvoicePayments(Struct):
+    """The payments of an invoice, the newest first."""
+
+    data: list[_InvoicePayment] = []
 
 
 class OfSubscription(Struct):
@@ -154,7 +249,10 @@ class Invoice(OfSubscription, kw_only=True):
     hosted_invoice_url: Text | None = None
     status_transitions: _StatusTransitions | None = None
     last_finalization_error: _Error | None = None
-    payment_intent: Id | _PaymentIntent | None = None
+    payment_intent: Id | PaymentIntent | None = None
+    payments: InvoicePayments | None = None
+    lines: _Lines | None = None
+    billing_reason: Text | None = None
 
 
 class CheckoutSession(Struct):
@@ -170,90 +268,20 @@ class CheckoutSession(Struct):
     expires_at: Time = 0
 
 
+class OfSchedule(Struct):
+    """A subscription schedule, as far as whose it is."""
+
+    subscription: Id | Ref | None = None
+    released_subscription: Id | None = None
+    customer: Id | Ref | None = None
+
+
 class OfCustomer(Struct):
     """Any object that says whose it is."""
 
     customer: Id | Ref | None = None
 
 
-def ref_id(value: str | Ref | Customer | Invoice | TestClock | None) -> str | None:
+def ref_id(value: str | Ref | Customer | Invoice | TestClock | Schedule | None) -> str | None:
     """Return the id of what may be expanded."""
     return value if value is None or isinstance(value, str) else value.id
-
-
-def user_in(metadata: dict[str, Any] | None) -> str | None:
-    """Return the user that metadata names; an id that is not usable text names nobody."""
-    return usable_user((metadata or {}).get(USER_KEY))
-
-
-def usable_user(value: object) -> str | None:
-    """Return a user id if it is one, else None: the same rule for a token's claim and for Stripe's metadata.
-
-    No database takes a NUL, or half a surrogate pair.
-    """
-    if not isinstance(value, str) or not value.strip() or len(value) > MAX_USER or "\x00" in value:
-        return None
-    return None if any("\ud800" <= letter <= "\udfff" for letter in value) else value
-
-
-def facts_of(sub: Subscription) -> Facts:
-    """Read a subscription object into facts."""
-    ends = [item.current_period_end for item in sub.items.data if item.current_period_end is not None]
-    period_end = sub.current_period_end if sub.current_period_end is not None else min(ends, default=None)
-    pause = sub.pause_collection
-    return Facts(
-        subscription_id=sub.id,
-        customer_id=ref_id(sub.customer) or "",
-        status=sub.status,
-        created=sub.created,
-        items=tuple(_item(item) for item in sub.items.data),
-        user_id=user_in(sub.metadata),
-        current_period_end=period_end,
-        trial_end=sub.trial_end,
-        cancel_at=sub.cancel_at or (period_end if sub.cancel_at_period_end else None),
-        ended_at=sub.ended_at,
-        collection_paused=pause is not None,
-        collection_resumes_at=pause.resumes_at or None if pause is not None else None,
-        charges_automatically=sub.collection_method != "send_invoice",
-        latest_invoice=ref_id(sub.latest_invoice),
-        test_clock=ref_id(sub.test_clock),
-    )
-
-
-def _item(item: _Item) -> Item:
-    price = item.price or item.plan
-    if price is None:
-        return Item("", item.quantity or 1)
-    return Item(price.id, 1 if item.quantity is None else item.quantity, price.lookup_key)
-
-
-def facts_before(sub: Subscription, previous: PreviousAttributes) -> Facts:
-    """Read the facts as they were before an update: the object, with what changed put back."""
-    changed = {name: value for name in previous.__struct_fields__ if (value := getattr(previous, name)) is not UNSET}
-    if isinstance(previous.metadata, dict):
-        changed["metadata"] = {**(sub.metadata or {}), **previous.metadata}
-    if isinstance(previous.pause_collection, _PauseCollection) and previous.pause_collection.resumes_at is UNSET:
-        changed["pause_collection"] = sub.pause_collection or previous.pause_collection
-    return facts_of(msgspec.structs.replace(sub, **changed))
-
-
-def bill_of(invoice: Invoice, *, heard_at: int, failed_at: int | None = None) -> Bill | None:
-    """Read an invoice object into a bill; None where it bills no subscription."""
-    subscription_id = invoice.subscription_id
-    if subscription_id is None:
-        return None
-    intent = invoice.payment_intent
-    failure = intent.last_payment_error if isinstance(intent, _PaymentIntent) else invoice.last_finalization_error
-    return Bill(
-        invoice_id=invoice.id,
-        subscription_id=subscription_id,
-        created=invoice.created,
-        status=invoice.status or ("paid" if invoice.paid else "open"),
-        attempt_count=invoice.attempt_count or 0,
-        failed_at=failed_at,
-        failure_code=failure.decline_code or failure.code if failure else None,
-        finalized_at=invoice.status_transitions.finalized_at if invoice.status_transitions else None,
-        next_attempt=invoice.next_payment_attempt,
-        hosted_url=invoice.hosted_invoice_url,
-        heard_at=heard_at,
-    )

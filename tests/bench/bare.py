@@ -9,6 +9,7 @@ from typing import Any
 from litestar import Litestar, Request, get, post
 
 from interlock.engine.wire import events as webhooks
+from interlock.engine.wire import signature
 
 _SECRETS = (os.environ.get("STRIPE_WEBHOOK_SECRET", "").encode(),)
 
@@ -22,7 +23,7 @@ async def bare_post(request: Request[Any, Any, Any]) -> dict[str, bool]:
 @post("/decoding", status_code=200)
 async def decoding_post(request: Request[Any, Any, Any]) -> dict[str, str]:
     body = await request.body()
-    webhooks.verify(body, request.headers.get("stripe-signature", "").encode(), _SECRETS, time.time())
+    signature.verify(body, request.headers.get("stripe-signature", "").encode(), _SECRETS, time.time())
     return {"id": webhooks.read(body).id}
 
 

@@ -19,7 +19,7 @@ from interlock.engine.interlock import Interlock
 from interlock.engine.store.sqlite.store import SqliteStore
 from interlock.engine.units import records
 from interlock.engine.units.evidence import Reading, take_answer
-from interlock.engine.wire.events import CustomerReport
+from interlock.engine.wire.reports import CustomerReport
 from tests.kit.bodies import T0, Obj, Sub, body_of, signed
 from tests.kit.clock import Clock
 from tests.kit.settings import PLANS
@@ -110,8 +110,9 @@ class Desk:
 def read(sub: Sub) -> Facts:
     """Read a subscription's facts through the wire."""
     from interlock.engine.wire import objects as wire
+    from interlock.engine.wire import reading
 
-    return wire.facts_of(msgspec.json.decode(msgspec.json.encode(sub.json()), type=wire.Subscription))
+    return reading.facts_of(msgspec.json.decode(msgspec.json.encode(sub.json()), type=wire.Subscription))
 
 
 OpenDesk = Callable[[], Awaitable[Desk]]

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interlock.engine.core.access import Access, access, available_actions, best, may_check_out
-from interlock.engine.core.catalogue import AccessPolicy
-from interlock.engine.core.states import Facts, State, Subscription
+from interlock.engine.core.access import RULES, Access, Reason, access
+from interlock.engine.core.plans import AccessPolicy
+from interlock.engine.core.states import Billing, State, Subscription
 from tests.engine.conftest import read
-from tests.kit.bodies import DAY, MONTH, T0, Line, Sub
+from tests.kit.bodies import DAY, MONTH, T0, Sub
 
 WEEK = AccessPolicy(past_due_grace_days=7)
 NOW = T0 + DAY
@@ -52,7 +52,7 @@ def test_each_state_has_its_answer(status: str, expected: tuple[bool, str, int |
 
 def test_nobody_has_no_access() -> None:
     """Without a subscription there is no access, for the reason `none`."""
-    assert access(Subscription(subscription_id=""), WEEK, NOW) == Access(False, "none", None)
+    assert access(Subscription(subscription_id=""), WEEK, NOW) == Access(False, Reason.NONE, None)
 
 
 @pytest.mark.parametrize("status", ["active", "trialing"])
@@ -100,10 +100,35 @@ def test_grace_ends_with_the_subscription() -> None:
     assert asked(later) == (True, "grace_period", T0 + 7 * DAY)
 
 
-def test_paused_collection_is_no_free_service() -> None:
-    """`pause_collection` leaves Stripe's status `active`; access reads the flag."""
-    sub = Sub(pause_collection={"behavior": "void", "resumes_at": None})
-    assert asked(sub) == (False, "collection_paused", None)
+PAUSED = {"behavior": "void", "resumes_at": None}
+
+
+@pytest.mark.parametrize(
+    ("policy", "paid_until", "expected"),
+    [
+        ("paid", T0 + 3 * DAY, (True, "paid", T0 + 3 * DAY)),
+        ("paid", NOW, (False, "collection_paused", None)),
+        ("paid", None, (False, "collection_paused", None)),
+        ("deny", T0 + 3 * DAY, (False, "collection_paused", None)),
+        ("grant", None, (True, "paid", None)),
+    ],
+)
+def test_kind_i_paused_collection_is_a_policy(policy: Any, paid_until: int | None, expected: Any) -> None:
+    """Case I: while Stripe's collection is paused, access lasts as long as was paid for, or as the file says."""
+    rule = AccessPolicy(collection_paused=policy)
+    assert asked(Sub(pause_collection=PAUSED), policy=rule, billing=Billing(paid_until=paid_until)) == expected
+
+
+def test_kind_i_a_trial_is_paid_for() -> None:
+    """A trial with its collection paused goes on until its end."""
+    sub = Sub(status="trialing", trial_end=T0 + 3 * DAY, pause_collection=PAUSED)
+    assert asked(sub) == (True, "trialing", T0 + 3 * DAY)
+
+
+@pytest.mark.parametrize("status", ["active", "trialing", "past_due"])
+def test_kind_i_what_was_never_paid_and_given_up_gives_nothing(status: str) -> None:
+    """Case I: the first bank debit bounced, Stripe voided the invoice and left `active`: that is no payment."""
+    assert asked(Sub(status=status), billing=Billing(given_up=True)) == (False, "payment_failed", None)
 
 
 @pytest.mark.parametrize("status", ["trialing", "active", "past_due"])
@@ -120,6 +145,18 @@ def test_paused_collection_that_ends_before_it_resumes() -> None:
     sub = Sub(cancel_at=T0 + 2 * DAY, pause_collection={"behavior": "void", "resumes_at": T0 + 9 * DAY})
     assert asked(sub) == (False, "collection_paused", T0 + 2 * DAY)
     assert asked(sub, T0 + 2 * DAY) == (False, "canceled", None)
+
+
+def test_paused_collection_that_resumes_within_what_is_paid_changes_nothing() -> None:
+    """It resumes before what was paid for is over: the answer never changes by the clock."""
+    sub = Sub(pause_collection={"behavior": "void", "resumes_at": T0 + 2 * DAY})
+    assert asked(sub, billing=Billing(paid_until=T0 + 9 * DAY)) == (True, "paid", None)
+
+
+def test_every_reason_is_the_tables() -> None:
+    """The table has a rule for each of the contract's reasons but a grant's; each says why, in words."""
+    assert {rule.reason for rule in RULES} == set(Reason) - {Reason.GRANT}
+    assert all(rule.why for rule in RULES)
 
 
 @pytest.mark.parametrize("status", ["unpaid", "paused", "canceled", "incomplete", "incomplete_expired"])
@@ -139,20 +176,24 @@ SUBS = st.builds(
     pause_collection=st.none()
     | st.fixed_dictionaries({"behavior": st.just("void"), "resumes_at": st.none() | st.integers(T0, T0 + 10 * DAY)}),
 )
+BILLINGS = st.builds(Billing, paid_until=st.none() | st.integers(T0, T0 + 10 * DAY), given_up=st.booleans())
 NOWS = st.integers(T0, T0 + 10 * DAY)
 
 
-@given(SUBS, NOWS, st.none() | st.integers(T0 - 9 * DAY, T0 + DAY))
-def test_until_is_when_the_clock_alone_changes_the_answer(sub: Sub, now: int, unpaid_since: int | None) -> None:
+@given(SUBS, NOWS, st.none() | st.integers(T0 - 9 * DAY, T0 + DAY), BILLINGS)
+def test_until_is_when_the_clock_alone_changes_the_answer(
+    sub: Sub, now: int, unpaid_since: int | None, billing: Billing
+) -> None:
     """Until that second the same answer, at it another; without an `until` the clock never changes it."""
-    one = held(sub, unpaid_since=unpaid_since)
+    one = held(sub, unpaid_since=unpaid_since, billing=billing)
     answer = access(one, WEEK, now)
     if answer.until is None:
         assert access(one, WEEK, now + 400 * DAY) == answer
     else:
         assert answer.until > now
+        later = access(one, WEEK, answer.until)
         assert access(one, WEEK, answer.until - 0.5) == answer
-        assert access(one, WEEK, answer.until) != answer
+        assert (later.granted, later.reason) != (answer.granted, answer.reason)
 
 
 @given(SUBS, NOWS)
@@ -166,111 +207,3 @@ def test_no_access_without_a_rule_that_grants_it(sub: Sub, now: int) -> None:
         assert answer.reason in {
             "none", "incomplete", "expired", "payment_failed", "unpaid", "paused", "collection_paused", "canceled",
         }  # fmt: skip
-
-
-# --- several subscriptions -------------------------------------------------------------------------------
-
-
-def chosen(*subs: Sub | Subscription, now: float = NOW) -> str | None:
-    several = [sub if isinstance(sub, Subscription) else held(sub) for sub in subs]
-    for order in (several, several[::-1]):
-        picked = best(order, WEEK, now)
-        if picked is not (best(several, WEEK, now)):
-            return "depends on the order"
-    picked = best(several, WEEK, now)
-    return picked and picked.subscription_id
-
-
-@pytest.mark.parametrize("other", ["past_due", "unpaid", "paused", "canceled", "incomplete", "incomplete_expired"])
-def test_the_best_of_several_is_shown(other: str) -> None:
-    """Cancelling the duplicate takes no access from the survivor, however new the duplicate is."""
-    assert chosen(Sub(id="sub_good"), Sub(id="sub_other", status=other, created=T0 + 99)) == "sub_good"
-
-
-def test_the_newest_of_equals_is_shown() -> None:
-    """Newest by the subscription's own `created`."""
-    assert chosen(Sub(id="sub_a", created=T0), Sub(id="sub_b", created=T0 + 1)) == "sub_b"
-    assert chosen(Sub(id="sub_b", created=T0), Sub(id="sub_a", created=T0 + 1)) == "sub_a"
-    ends = [Sub(id=name, status="canceled", created=at) for name, at in (("sub_a", T0 + 1), ("sub_b", T0))]
-    assert chosen(*ends) == "sub_a"
-
-
-def test_the_longer_access_is_more_access() -> None:
-    """What goes on beats what ends, the later end beats the sooner."""
-    ending = [Sub(id=f"sub_{n}", cancel_at=T0 + n * DAY, created=T0 - n) for n in (2, 3)]
-    assert chosen(*ending) == "sub_3"
-    assert chosen(*ending, Sub(id="sub_paid", created=T0 - 9)) == "sub_paid"
-    assert chosen(*ending, now=T0 + 2 * DAY + 1) == "sub_3"
-
-
-def test_one_that_was_never_read_is_not_shown() -> None:
-    """A subscription whose facts are not known yet stands for nobody."""
-    assert chosen(Subscription(subscription_id="sub_x")) is None
-    assert chosen(Subscription(subscription_id="sub_x"), Sub(id="sub_1", status="canceled")) == "sub_1"
-
-
-# --- what can be done next -------------------------------------------------------------------------------
-
-
-def actions(*subs: Sub, customer: bool = True, session: bool = False) -> list[str]:
-    several = [held(sub) for sub in subs]
-    can_check_out = may_check_out(several, open_checkout=session)
-    return available_actions(best(several, WEEK, NOW), can_check_out=can_check_out, has_customer=customer)
-
-
-@pytest.mark.parametrize(
-    ("status", "expected"),
-    [
-        ("trialing", ["portal", "cancel", "change_plan"]),
-        ("active", ["portal", "cancel", "change_plan", "pause"]),
-        ("past_due", ["portal", "cancel", "pause"]),
-        ("unpaid", ["portal", "cancel", "pause"]),
-        ("paused", ["portal", "cancel", "resume"]),
-        ("incomplete", ["portal", "cancel"]),
-        ("canceled", ["checkout", "portal"]),
-        ("incomplete_expired", ["checkout", "portal"]),
-    ],
-)
-def test_each_state_has_its_actions(status: str, expected: list[str]) -> None:
-    """The portal is always reachable, checkout never while a subscription lives."""
-    assert actions(Sub(status=status)) == expected
-
-
-def test_a_stranger_may_only_check_out() -> None:
-    """With no customer there is no portal."""
-    assert actions(customer=False) == ["checkout"]
-    assert actions() == ["checkout", "portal"]
-
-
-def test_what_ends_may_be_resumed() -> None:
-    """A cancellation that is to come can be taken back; nothing else is changed meanwhile."""
-    assert actions(Sub(cancel_at=T0 + 9 * DAY)) == ["portal", "resume"]
-    assert actions(Sub(cancel_at_period_end=True, lines=(Line(),))) == ["portal", "resume"]
-
-
-def test_an_open_checkout_may_be_finished() -> None:
-    """`incomplete` with its session still open: checkout gives its address again."""
-    assert "checkout" in actions(Sub(status="incomplete"), session=True)
-    assert "checkout" not in actions(Sub(status="incomplete"), session=False)
-
-
-def test_what_sends_bills_is_not_paused() -> None:
-    """Stripe pauses only what it charges by itself."""
-    assert "pause" not in actions(Sub(collection_method="send_invoice"))
-
-
-def test_another_living_one_bars_the_checkout() -> None:
-    """Every status but the two ends lives, also one that is not shown or not known."""
-    assert "checkout" not in actions(Sub(status="canceled", created=T0 + 9), Sub(id="sub_2", status="unpaid"))
-    assert "checkout" not in actions(Sub(status="incomplete"), Sub(id="sub_2", status="paused"), session=True)
-    strange = Subscription(subscription_id="sub_1", unknown_status="frozen_by_stripe")
-    assert not may_check_out([strange], open_checkout=True)
-    assert may_check_out([held(Sub(status="canceled")), Subscription(subscription_id="sub_x")], open_checkout=False)
-
-
-@pytest.mark.parametrize("facts", [None, Facts(subscription_id="s", customer_id="c", status="canceled")])
-def test_nothing_is_offered_in_the_portal_of_an_end(facts: Facts | None) -> None:
-    """Neither cancel nor resume for what is over or never was."""
-    one = Subscription(subscription_id="s", facts=facts)
-    offered = available_actions(one, can_check_out=True, has_customer=True)
-    assert offered == ["checkout", "portal"]

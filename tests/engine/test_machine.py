@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interlock.engine.core.machine import decide, triggers_from
+from interlock.engine.core.machine import decide, triggers_from, vanished
 from interlock.engine.core.states import (
     ENDED,
     LIVING,
@@ -19,6 +19,8 @@ from interlock.engine.core.states import (
     Facts,
     Kind,
     Outcome,
+    Phase,
+    Schedule,
     State,
     Subscription,
 )
@@ -314,8 +316,49 @@ def test_decide_is_total_and_keeps_its_word(held: Subscription, evidence: Eviden
         assert decision.trigger is None
     if decision.outcome is Outcome.REFUSED:
         assert decision.guard in {"not_ended", "status_known"}
-    if evidence.kind is not Kind.ANSWER and held.state not in ENDED:
+    if evidence.kind not in {Kind.ANSWER, Kind.ABSENCE} and held.state not in ENDED:
         assert after.evidence == held.evidence + 1, "every word counts as evidence"
+
+
+@pytest.mark.parametrize("state", sorted(LIVING))
+def test_kind_e_what_stripe_no_longer_has_is_canceled(state: State) -> None:
+    """By `vanish`, with its last facts; not where something arrived meanwhile, and not for what a webhook says."""
+    held = known(state)
+    gone = vanished(held, 2_000, held.evidence)
+    assert (gone.outcome, gone.trigger, gone.after.state) == (Outcome.APPLIED, "vanish", State.CANCELED)
+    assert held.facts is not None
+    assert gone.after.facts == msgspec.structs.replace(held.facts, status="canceled", ended_at=2_000)
+    overtaken = vanished(held, 2_000, held.evidence - 1)
+    assert (overtaken.outcome, overtaken.guard) == (Outcome.PENDING, "nothing_arrived_since")
+    assert decide(held, snapshot(2_000, facts(state)), facts("canceled")).trigger == "cancel"
+
+
+def test_kind_e_an_answer_with_the_subscription_in_it_ends_the_absence() -> None:
+    """Stripe has it after all: the first 404 is forgotten."""
+    held = msgspec.structs.replace(known(State.ACTIVE), missing_since=1_000)
+    assert decide(held, stripe_says(), facts("active")).after.missing_since is None
+    assert decide(held, stripe_says(), facts("past_due")).after.missing_since is None
+
+
+def test_kind_c_a_cut_list_of_items_is_asked_about() -> None:
+    """What is beyond it may have changed; Stripe's own answer is taken, and so is an end."""
+    held = known(State.ACTIVE)
+    cut = facts("past_due", items_cut=True)
+    decision = decide(held, snapshot(2_000, facts("active")), cut)
+    assert (decision.outcome, decision.guard) == (Outcome.PENDING, "items_listed_whole")
+    assert decide(held, stripe_says(), cut).outcome is Outcome.APPLIED
+    assert decide(held, snapshot(2_000, None), facts("canceled", items_cut=True)).outcome is Outcome.APPLIED
+
+
+def test_what_a_version_of_the_api_can_not_say_breaks_no_proof() -> None:
+    """An old version has no billing mode, and names a schedule by its id alone: what is known of them stays."""
+    planned = Schedule("s", (Phase(1),), mark="change")
+    whole = {"billing_mode": "flexible", "livemode": False, "schedule": planned}
+    held = msgspec.structs.replace(known(State.ACTIVE), facts=facts("active", **whole))
+    bare = {"schedule": Schedule("s")}
+    decision = decide(held, snapshot(2_000, facts("active", **bare)), facts("past_due", **bare))
+    assert decision.outcome is Outcome.APPLIED
+    assert decision.after.facts == facts("past_due", **whole)
 
 
 def test_every_row_of_the_table_fires() -> None:
@@ -328,4 +371,5 @@ def test_every_row_of_the_table_fires() -> None:
                 decision = decide(held, evidence, facts(claim, **change))
                 if decision.trigger is not None:
                     fired.add((decision.trigger, source))
+    fired |= {(vanished(known(state), 2_000, 3).trigger or "", state) for state in LIVING}
     assert fired == {(row.trigger, row.source) for row in TRANSITIONS}

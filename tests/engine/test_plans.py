@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from interlock.engine.core.catalogue import load_catalogue, read_catalogue
+from interlock.engine.core.catalogue import Offer, load_catalogue, read_catalogue
+from interlock.engine.core.states import Item
 from interlock.engine.errors import BadConfiguration
 
 GOOD = """
@@ -39,15 +40,86 @@ def test_grace_is_a_week_unless_said() -> None:
     assert read_catalogue("").access.past_due_grace_days == 7
 
 
-def test_a_plan_is_found_by_its_price_or_its_lookup_key() -> None:
-    """A subscription's item belongs to the plan that sells its price; an unknown one to none."""
-    catalogue = read_catalogue(GOOD)
-    assert [found and found[0] for found in (
-        catalogue.plan_of("price_pro", None),
-        catalogue.plan_of("price_of_today", "team_monthly"),
-        catalogue.plan_of("price_unknown", None),
-        catalogue.plan_of("", ""),
-    )] == ["pro", "team", None, None]  # fmt: skip
+LIFE = """
+[plans.solo]
+name = "Solo"
+price = "price_solo"
+also = ["price_solo_2023"]
+[plans.pro]
+name = "Pro"
+prices = { month = "price_pro_month", year = "pro_yearly" }
+product = "prod_pro"
+quantity = { min = 1, max = 50 }
+[plans.classic]
+name = "Classic"
+sold = false
+also = ["price_classic"]
+[plans.seats]
+name = "Seats"
+lookup_key = "seats"
+addon = true
+quantity = 3
+limits = { api_calls = 5 }
+[features.api_calls]
+name = "API calls"
+"""
+
+
+@pytest.mark.parametrize(
+    ("item", "memory", "expected"),
+    [
+        (Item("price_solo"), {}, "solo"),
+        (Item("price_solo_2023"), {}, "solo"),
+        (Item("price_pro_month"), {}, "pro"),
+        (Item("price_7", lookup_key="pro_yearly"), {}, "pro"),
+        (Item("price_8", product="prod_pro"), {}, "pro"),
+        (Item("price_classic"), {}, "classic"),
+        (Item("price_unknown"), {}, None),
+        (Item("", lookup_key=""), {}, None),
+        (Item("price_then"), {"price_then": "pro"}, "pro"),
+        (Item("price_then", lookup_key="seats"), {"price_then": "pro"}, "seats"),
+        (Item("price_solo"), {"price_solo": "pro"}, "solo"),
+        (Item("price_then", product="prod_pro"), {"price_then": "solo"}, "solo"),
+        (Item("price_gone"), {"price_gone": "a plan of before"}, "a plan of before"),
+    ],
+)
+def test_kind_b_a_price_belongs_to_one_plan(item: Item, memory: dict[str, str], expected: str | None) -> None:
+    """Case B: by its id, its lookup key of now, what is remembered of it, its product; in this order."""
+    assert read_catalogue(LIFE).plan_key(item, memory) == expected
+
+
+def test_kind_b_once_sold_and_no_longer_in_the_file_is_no_plan_and_not_unknown() -> None:
+    """What a catalogue of before sold stays ours, without a name or features; what none sold is unknown."""
+    catalogue = read_catalogue(LIFE)
+    place = catalogue.place(Item("price_gone"), {"price_gone": "dropped"})
+    assert place is not None
+    assert (place.key, place.plan, place.is_addon) == (None, None, False)
+    assert catalogue.place(Item("price_gone")) is None
+
+
+def test_the_files_order_is_the_rank() -> None:
+    """The lesser plan first; what is no longer in the file below them, add-ons below all."""
+    catalogue = read_catalogue(LIFE)
+    ranks = [place.rank for key in ("seats", "solo", "pro", "classic") if (place := catalogue.place_of(key))]
+    gone = catalogue.place(Item("x"), {"x": "dropped"})
+    assert gone is not None
+    assert ranks[0] < gone.rank < ranks[1] < ranks[2] < ranks[3]
+
+
+def test_what_is_sold_and_what_is_remembered() -> None:
+    """Each interval is an offer, an id or a lookup key; a retired plan is none; ids in the file are remembered."""
+    catalogue = read_catalogue(LIFE)
+    assert [offer for offers in catalogue.offers.values() for offer in offers] == [
+        Offer("solo", None, "price_solo", False),
+        Offer("pro", "month", "price_pro_month", False),
+        Offer("pro", "year", "pro_yearly", True),
+        Offer("seats", None, "seats", True),
+    ]
+    assert catalogue.named_prices == {
+        "price_solo": "solo", "price_solo_2023": "solo", "price_pro_month": "pro", "price_classic": "classic",
+    }  # fmt: skip
+    quantities = [catalogue.plans[key].quantities for key in ("solo", "pro", "seats")]
+    assert [(some.min, some.max) for some in quantities] == [(1, 10_000), (1, 50), (3, 3)]
 
 
 def test_the_digest_changes_with_anything_that_is_shown() -> None:
@@ -75,6 +147,20 @@ def test_the_digest_changes_with_anything_that_is_shown() -> None:
         ("[access]\npast_due_grace_days = -1", "past_due_grace_days"),
         ("[access]\ngrace = 1", "grace"),
         ("[planz.pro]\nname = 'Pro'\nprice = 'a'", "planz"),
+        ("[plans.pro]\nname = 'Pro'\nprice = 'a'\nprices = {month = 'b'}", "pro"),
+        ("[plans.pro]\nname = 'Pro'\nprice = 'a'\n[plans.max]\nname = 'M'\nprice = 'a'", "'max' names 'a'"),
+        ("[plans.pro]\nname = 'Pro'\nprice = 'a'\n[plans.max]\nname = 'M'\nprice = 'b'\nalso = ['a']", "max"),
+        ("[plans.pro]\nname = 'Pro'\nprices = {month = 'a', year = 'a'}", "pro"),
+        ("[plans.a]\nname = 'A'\nprice = 'a'\nproduct='p'\n[plans.b]\nname='B'\nprice='b'\nproduct='p'", "'b'"),
+        ("[plans.pro]\nname = 'Pro'\nprice = 'a'\nquantity = 0", "quantity"),
+        ("[plans.pro]\nname = 'Pro'\nprice = 'a'\nquantity = {min = 9, max = 2}", "pro"),
+        ("[plans.pro]\nname = 'Pro'\nprice = 'a'\nlimits = {calls = 3}", "pro"),
+        ("[free]\nlimits = {calls = 3}", "calls"),
+        ("[plans.pro]\nname = 'Pro'\nprice = 'a'\nlimits = {calls = 'much'}", "limits"),
+        ("[access]\ncollection_paused = 'perhaps'", "collection_paused"),
+        ("[checkout]\nsuccess = '//evil.example'", "success"),
+        ("[portal]\nback = 'https://evil.example'", "back"),
+        ("[cancel]\nwhen = []", "when"),
     ],
 )
 def test_a_catalogue_that_does_not_fit_is_refused_in_words(text: str, names: str) -> None:

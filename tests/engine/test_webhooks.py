@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from interlock.engine.core.states import Kind
 from interlock.engine.errors import BadEvent, BadSignature
-from interlock.engine.wire.events import EVENT_TYPES, read, verify
+from interlock.engine.wire.events import EVENT_TYPES, read
+from interlock.engine.wire.signature import verify
 from tests.kit.bodies import NEWEST, OLDEST, T0, VERSIONS, Bill, Obj, Sub, body_of, customer, event, session, signed
 
 SECRET = b"whsec_0123456789abcdef"
@@ -195,8 +196,24 @@ def test_an_event_without_an_object_is_of_no_interest(type_: str, data: Any) -> 
     assert not read(json.dumps(told).encode()).of_interest
 
 
+SCHEDULE_TYPES = ("created", "updated", "released", "canceled", "completed", "aborted", "expiring")
+
+
+@pytest.mark.parametrize("name", SCHEDULE_TYPES)
+@pytest.mark.parametrize("where", ["subscription", "released_subscription"])
+def test_kind_n_a_schedules_event_is_a_hint_about_its_subscription(name: str, where: str) -> None:
+    """What it plans stands in no event of the subscription, so Stripe is asked; one of no subscription is not ours."""
+    schedule = {"id": "sub_sched_1", "object": "subscription_schedule", "customer": "cus_1", where: "sub_1"}
+    heard = read(body_of(event(f"subscription_schedule.{name}", schedule)))
+    assert (heard.of_interest, heard.subscription_id, heard.customer_id) == (True, "sub_1", "cus_1")
+    assert heard.evidence is not None
+    assert (heard.evidence.kind, heard.evidence.consistent_with) == (Kind.HINT, frozenset())
+    alone = {key: value for key, value in schedule.items() if key != where}
+    assert not read(body_of(event(f"subscription_schedule.{name}", alone))).of_interest
+
+
 def test_the_mapped_types_are_the_contracts() -> None:
-    """The types that issue 2 names, every one of them and no other."""
+    """The types that issue 2 names, and those of schedules, every one of them and no other."""
     subscription = "created updated deleted paused resumed trial_will_end pending_update_applied pending_update_expired"
     invoice = "paid payment_failed payment_action_required finalized marked_uncollectible voided overdue"
     expected = (
@@ -205,6 +222,7 @@ def test_the_mapped_types_are_the_contracts() -> None:
         + [f"checkout.session.{name}" for name in ("completed", "expired")]
         + [f"checkout.session.async_payment_{name}" for name in ("succeeded", "failed")]
         + [f"customer.{name}" for name in ("created", "updated", "deleted")]
+        + [f"subscription_schedule.{name}" for name in SCHEDULE_TYPES]
         + ["entitlements.active_entitlement_summary.updated"]
     )
     assert sorted(EVENT_TYPES) == sorted(expected)

@@ -9,8 +9,9 @@ import msgspec
 import pytest
 
 from interlock.engine.core.invoices import Bill as HeldBill
-from interlock.engine.core.states import Facts, Item
+from interlock.engine.core.states import Facts, Item, PendingUpdate, Schedule
 from interlock.engine.wire import objects as wire
+from interlock.engine.wire import reading
 from tests.kit.bodies import (
     DAY,
     MONTH,
@@ -50,19 +51,20 @@ def decoded(obj: Obj) -> wire.Subscription:
 
 
 def facts(sub: Sub, version: str = NEWEST, **changes: Any) -> Facts:
-    return wire.facts_of(decoded(sub.json(version) | changes))
+    return reading.facts_of(decoded(sub.json(version) | changes))
 
 
 def bill(invoice: Bill, version: str = NEWEST, **changes: Any) -> HeldBill | None:
     body = msgspec.json.encode(invoice.json(version) | changes)
-    return wire.bill_of(msgspec.json.decode(body, type=wire.Invoice), heard_at=T0)
+    return reading.bill_of(msgspec.json.decode(body, type=wire.Invoice), heard_at=T0)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_subscription_is_the_same_in_every_version(shape: str, version: str) -> None:
     """One normaliser for both shapes: the period on the subscription or on its items gives equal facts."""
-    assert facts(SHAPES[shape], version) == facts(SHAPES[shape], NEWEST)
+    known = facts(SHAPES[shape], NEWEST)
+    assert facts(SHAPES[shape], version).completed_by(known) == known
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -72,14 +74,84 @@ def test_every_field_is_read(version: str) -> None:
         id="sub_9", customer="cus_9", status="past_due", created=T0 + 1, user="u_9", trial_end=T0 + 2,
         lines=(Line(price="price_a", quantity=3, ends=T0 + 4, lookup_key="a_monthly"),), cancel_at=T0 + 3,
         ended_at=T0 + 5, pause_collection={"behavior": "void", "resumes_at": T0 + 6},
-        collection_method="send_invoice", latest_invoice="in_9",
+        collection_method="send_invoice", latest_invoice="in_9", schedule="sub_sched_9",
+        cancellation_details={"reason": "cancellation_requested", "feedback": "too_complex", "comment": "bye"},
+        default_payment_method="pm_9",
+        pending_update={"expires_at": T0 + 7, "trial_end": None, "subscription_items": [Line(price="b").json(version)]},
     )  # fmt: skip
+    item = Item("price_a", 3, "a_monthly", "si_0", "prod_1", "month", 1, False, 2900, "usd",
+                None if version < "2025" else T0 + 4)  # fmt: skip
+    coming = msgspec.structs.replace(item, price_id="b", quantity=1, lookup_key=None,
+                                     period_end=None if version < "2025" else T0 + MONTH)  # fmt: skip
     assert facts(sub, version) == Facts(
         subscription_id="sub_9", customer_id="cus_9", status="past_due", created=T0 + 1, user_id="u_9",
-        items=(Item("price_a", 3, "a_monthly"),), current_period_end=T0 + 4, trial_end=T0 + 2, cancel_at=T0 + 3,
+        items=(item,), current_period_end=T0 + 4, trial_end=T0 + 2, cancel_at=T0 + 3,
         ended_at=T0 + 5, collection_paused=True, collection_resumes_at=T0 + 6, charges_automatically=False,
-        latest_invoice="in_9",
+        latest_invoice="in_9", billing_mode=None if version < "2025" else "flexible", livemode=False,
+        schedule=Schedule("sub_sched_9"), pending_update=PendingUpdate(T0 + 7, (coming,)),
+        cancel_reason="cancellation_requested", cancel_feedback="too_complex", cancel_comment="bye",
+        has_payment_method=True,
     )  # fmt: skip
+
+
+def test_facts_kept_by_an_older_version_of_ours_are_read() -> None:
+    """What is in the database does not have the fields that came later: they have their defaults."""
+    old = b'{"subscription_id":"sub_1","customer_id":"cus_1","status":"active","items":[{"price_id":"price_pro"}]}'
+    read = msgspec.json.decode(old, type=Facts)
+    assert read.items == (Item("price_pro"),)
+    assert (read.billing_mode, read.schedule, read.items_cut, read.livemode) == (None, None, False, None)
+
+
+def test_kind_j_why_it_is_paused_is_read() -> None:
+    """`status_details` says it, while it is paused; an older version of the API does not, and then it is kept."""
+    details = {"paused": {"transitioned_at": T0, "subscription": {"type": "trial_end_without_payment_method"}}}
+    paused = facts(Sub(status="paused"), status_details=details)
+    assert paused.paused_by == "trial_end_without_payment_method"
+    assert facts(Sub(), status_details=details).paused_by is None
+    assert facts(Sub(status="paused"), OLDEST).completed_by(paused) == paused
+
+
+def test_kind_c_a_list_that_was_cut_is_known_as_such() -> None:
+    """What is beyond it is taken from what is known, where the listed items are the same."""
+    whole = facts(Sub(lines=(Line(), Line(price="price_ai"))))
+    cut = facts(Sub(has_more=True))
+    assert (cut.items_cut, cut.is_whole, whole.is_whole) == (True, False, True)
+    assert cut.completed_by(whole) == whole
+    other = facts(Sub(has_more=True, lines=(Line(quantity=2),)))
+    assert other.completed_by(whole) == other
+
+
+def test_kind_n_an_expanded_schedule_says_what_is_to_come() -> None:
+    """The present phase and the next ones, with what their prices are; a webhook's id alone keeps what is known."""
+    phases = [
+        {"start_date": T0 - MONTH, "end_date": T0, "items": [{"price": "price_old", "quantity": 1}]},
+        {"start_date": T0, "end_date": T0 + MONTH, "items": [{"price": "price_pro", "quantity": 1}]},
+        {"start_date": T0 + MONTH, "end_date": None, "items": [{"price": Line().json(NEWEST)["price"]}]},
+    ]
+    schedule: Obj = {
+        "id": "sub_sched_1", "phases": phases, "current_phase": {"start_date": T0, "end_date": T0 + MONTH},
+        "end_behavior": "release", "metadata": {"interlock": "change"},
+    }  # fmt: skip
+    expanded = facts(Sub(), schedule=schedule)
+    assert expanded.schedule is not None
+    assert expanded.schedule.phases is not None
+    assert [phase.start for phase in expanded.schedule.phases] == [T0, T0 + MONTH]
+    assert expanded.schedule.phases[1].items[0].interval == "month"
+    assert (expanded.schedule.mark, expanded.schedule.ours) == ("change", True)
+    theirs: Obj = schedule | {"metadata": {}}
+    copied: Obj = theirs | {"phases": phases[1:2]}
+    assert [facts(Sub(), schedule=one).schedule.ours for one in (theirs, copied)] == [False, True]  # pyright: ignore
+    alone = facts(Sub(schedule="sub_sched_1"))
+    assert alone.schedule == Schedule("sub_sched_1")
+    assert alone.completed_by(expanded) == expanded
+    assert facts(Sub(schedule="sub_sched_2")).completed_by(expanded).schedule == Schedule("sub_sched_2")
+
+
+def test_kind_k_the_metadata_key_is_a_setting() -> None:
+    """Two apps on one account write different keys; the first key that names a user counts."""
+    sub = Sub().json() | {"metadata": {"user_id": "7", "acme_user": "u_acme"}}
+    keys = [("user_id",), ("acme_user",), ("acme_user", "user_id"), ("nothing", "user_id"), ("nothing",)]
+    assert [reading.facts_of(decoded(sub), one).user_id for one in keys] == ["7", "u_acme", "u_acme", "7", None]
 
 
 def test_the_period_ends_with_the_earliest_item() -> None:
@@ -148,6 +220,9 @@ def test_a_quantity_of_none_is_one() -> None:
     """Metered items have no quantity: they count as one."""
     (item,) = facts(Sub(), items={"data": [{"price": {"id": "price_m"}}]}).items
     assert item == Item("price_m", 1)
+    metered = {"id": "price_m", "recurring": {"interval": "month", "interval_count": 3, "usage_type": "metered"}}
+    (item,) = facts(Sub(), items={"data": [{"id": "si_1", "price": metered}]}).items
+    assert item == Item("price_m", 1, item_id="si_1", interval="month", interval_count=3, metered=True)
     (old,) = facts(Sub(), items={"data": [{"plan": {"id": "plan_old"}, "quantity": 0}]}).items
     assert old == Item("plan_old", 0)
 
@@ -167,6 +242,10 @@ CHANGES: dict[str, Obj] = {
     "user gone": {"user": None},
     "first invoice": {"latest_invoice": "in_7"},
     "bills are sent": {"collection_method": "send_invoice"},
+    "schedule attached": {"schedule": "sub_sched_1"},
+    "change waits": {"pending_update": {"expires_at": T0 + 9, "subscription_items": [], "trial_end": None}},
+    "cancellation explained": {"cancellation_details": {"reason": "cancellation_requested", "feedback": None}},
+    "card set": {"default_payment_method": "pm_1"},
 }
 
 
@@ -181,7 +260,7 @@ def test_what_was_before_an_update_is_read_from_what_changed(name: str, version:
     old, new = before.json(version), after.json(version)
     previous = msgspec.json.decode(msgspec.json.encode(previous_attributes(old, new)), type=wire.PreviousAttributes)
     assert facts(before) != facts(after)
-    assert wire.facts_before(decoded(new), previous) == facts(before)
+    assert reading.facts_before(decoded(new), previous).completed_by(facts(before)) == facts(before)
 
 
 @pytest.mark.parametrize(
@@ -199,7 +278,7 @@ def test_a_partly_changed_pause_is_put_back(was: Obj, is_now: Obj) -> None:
     changed = previous_attributes(before.json(), after.json())
     assert changed["pause_collection"] != was
     previous = msgspec.json.decode(msgspec.json.encode(changed), type=wire.PreviousAttributes)
-    assert wire.facts_before(decoded(after.json()), previous) == facts(before)
+    assert reading.facts_before(decoded(after.json()), previous) == facts(before)
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -46,9 +46,15 @@ class Line:
     quantity: int = 1
     ends: int = T0 + MONTH
     lookup_key: str | None = None
+    product: str = "prod_1"
+    interval: str = "month"
 
     def json(self, version: str, number: int = 0) -> Obj:
-        price: Obj = {"id": self.price, "object": "price", "lookup_key": self.lookup_key, "unit_amount": 2900}
+        recurring: Obj = {"interval": self.interval, "interval_count": 1, "usage_type": "licensed"}
+        price: Obj = {
+            "id": self.price, "object": "price", "lookup_key": self.lookup_key, "product": self.product,
+            "unit_amount": 2900, "currency": "usd", "recurring": recurring,
+        }  # fmt: skip
         item: Obj = {"id": f"si_{number}", "object": "subscription_item", "price": price, "quantity": self.quantity}
         if version < "2025":
             return item | {"plan": {"id": self.price, "object": "plan", "amount": 2900}}
@@ -73,6 +79,11 @@ class Sub:
     collection_method: str = "charge_automatically"
     latest_invoice: str | None = "in_1"
     livemode: bool = False
+    schedule: str | None = None
+    pending_update: Obj | None = None
+    cancellation_details: Obj | None = None
+    default_payment_method: str | None = None
+    has_more: bool = False
 
     def json(self, version: str = NEWEST) -> Obj:
         """The object in one API version's words."""
@@ -81,7 +92,7 @@ class Sub:
             "created": self.created, "currency": "usd", "livemode": self.livemode,
             "metadata": {} if self.user is None else {"user_id": self.user},
             "items": {
-                "object": "list", "has_more": False, "total_count": len(self.lines),
+                "object": "list", "has_more": self.has_more, "total_count": len(self.lines) + self.has_more,
                 "url": f"/v1/subscription_items?subscription={self.id}",
                 "data": [line.json(version, number) for number, line in enumerate(self.lines)],
             },
@@ -89,6 +100,9 @@ class Sub:
             "cancel_at_period_end": self.cancel_at_period_end, "canceled_at": None, "ended_at": self.ended_at,
             "pause_collection": self.pause_collection, "collection_method": self.collection_method,
             "latest_invoice": self.latest_invoice, "test_clock": None, "default_tax_rates": [],
+            "schedule": self.schedule, "pending_update": self.pending_update,
+            "cancellation_details": self.cancellation_details,
+            "default_payment_method": self.default_payment_method,
         }  # fmt: skip
         if version < "2025":
             end = min((line.ends for line in self.lines), default=None)

@@ -20,6 +20,7 @@ from interlock.engine.core.states import STATUSES, Facts, Outcome
 from interlock.engine.flow.asker import Question, reading_of
 from interlock.engine.units.evidence import Reading
 from interlock.engine.wire import objects as wire
+from interlock.engine.wire import reading
 from tests.reliability.bodies import Obj
 from tests.reliability.laboratory import ABSENT, EVIDENCE, FREE, LEASED, SUB, Fault, Laboratory, Result, Stored, Story
 
@@ -43,7 +44,7 @@ class Exploration:
         self._delivered: dict[tuple[int, int], list[Result]] = {}
         self._answered: dict[tuple[int, int, bool], Result] = {}
         objects = [wire_of(body) for body in story.answers]
-        self._facts = [wire.facts_of(body) for body in objects]
+        self._facts = [reading.facts_of(body) for body in objects]
         self._held: dict[int, tuple[int, ...] | None] = {}
         for made, body in enumerate(objects):
             following = story.times[made + 1] if made + 1 < len(story.times) else story.times[made] + 1

@@ -37,6 +37,7 @@ from interlock.engine.units.effects import Unit
 from interlock.engine.units.evidence import Reading, take, take_answer
 from interlock.engine.wire import events as webhooks
 from interlock.engine.wire import objects as wire
+from interlock.engine.wire import reading, signature
 from tests.reliability.bodies import MONTH, START, VERSIONS, customer, event, invoice, subscription
 from tests.reliability.cells import cells, known_in
 from tests.reliability.crowd import Crowd
@@ -237,7 +238,7 @@ def access_follows_the_rules() -> None:
 
 def _refused(body: bytes, header: str, secrets: tuple[bytes, ...], now: float) -> bool:
     try:
-        webhooks.verify(body, header.encode(), secrets, now)
+        signature.verify(body, header.encode(), secrets, now)
     except BadSignature:
         return True
     return False
@@ -264,14 +265,14 @@ def every_version_says_the_same() -> None:
     """One subscription in three API versions gives one set of facts; the earliest end counts, and both ways to end."""
     pause = {"behavior": "void", "resumes_at": START + 9}
     shapes = [subscription(version, cancel_at=START + MONTH, pause=pause, quantity=3) for version in VERSIONS]
-    facts = {wire.facts_of(msgspec.convert(shape, wire.Subscription)) for shape in shapes}
+    facts = {reading.facts_of(msgspec.convert(shape, wire.Subscription)) for shape in shapes}
     assert len(facts) == 1
     one = shapes[-1]
     later = {**one["items"]["data"][0], "id": "si_2", "current_period_end": START + 2 * MONTH}
     two = {**one, "cancel_at": None, "items": {**one["items"], "data": [later, one["items"]["data"][0]]}}
-    read = wire.facts_of(msgspec.convert(two, wire.Subscription))
+    read = reading.facts_of(msgspec.convert(two, wire.Subscription))
     assert (read.current_period_end, read.cancel_at) == (START + MONTH, START + MONTH)
-    owed = {wire.bill_of(msgspec.convert(invoice(v), wire.Invoice), heard_at=1) for v in VERSIONS}
+    owed = {reading.bill_of(msgspec.convert(invoice(v), wire.Invoice), heard_at=1) for v in VERSIONS}
     assert len(owed) == 1
     assert None not in owed
 

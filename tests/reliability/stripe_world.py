@@ -13,6 +13,7 @@ from interlock.api.sandbox.world import World
 from interlock.engine.core.states import Facts
 from interlock.engine.errors import StripeRefused, StripeUnavailable
 from interlock.engine.wire import objects as wire
+from interlock.engine.wire import reading
 from interlock.engine.wire.client import Answer, NoSuchObject
 from interlock.engine.wire.events import EVENT_TYPES
 from tests.reliability.bodies import START, Obj
@@ -94,7 +95,7 @@ class Stripe:
 
 def facts_in(body: Obj) -> Facts:
     """Read a subscription object as the engine reads Stripe's answers."""
-    return wire.facts_of(msgspec.convert(body, wire.Subscription))
+    return reading.facts_of(msgspec.convert(body, wire.Subscription))
 
 
 class WorldClient:

@@ -18,6 +18,7 @@ from interlock.engine.store.statements import STATEMENTS
 from interlock.engine.units import records
 from interlock.engine.units.evidence import take_answer
 from interlock.engine.wire import objects as wire
+from interlock.engine.wire import reading
 from tests.kit.bodies import T0, Life, Sub, body_of
 
 NOW: Final = T0 + 10_000
@@ -66,7 +67,7 @@ class Timeline:
 
     def facts(self, subscription_id: str) -> Any:
         """What Stripe says of one."""
-        return wire.facts_of(self._subs[subscription_id])
+        return reading.facts_of(self._subs[subscription_id])
 
     async def answer_all(self, store: Store, inbox: Inbox) -> int:
         """Ask and answer until nothing is open, as the asker does; returns how many were asked."""

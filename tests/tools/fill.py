@@ -24,10 +24,11 @@ import msgspec
 
 from interlock.engine.core import view
 from interlock.engine.core.catalogue import read_catalogue
+from interlock.engine.core.holding import Holder, hold
 from interlock.engine.core.states import Subscription
 from interlock.engine.store.opening import open_store, sqlite_path
 from interlock.engine.wire.objects import Subscription as WireSubscription
-from interlock.engine.wire.objects import facts_of
+from interlock.engine.wire.reading import facts_of
 from tests.kit.bodies import MONTH, T0, Life, Line, Sub, body_of
 from tests.kit.settings import PLANS
 from tests.tools.postgres import connect
@@ -52,12 +53,12 @@ def life_of(number: int) -> Life:
 
 _FIRST: Final = life_of(0)
 _FACTS: Final = facts_of(msgspec.convert(_FIRST.sub.json(), WireSubscription))
-_STANDING: Final = view.Standing(
+_HOLDER: Final = Holder(
     user_id=_FACTS.user_id or "",
     subscriptions=[Subscription(subscription_id=_FACTS.subscription_id, facts=_FACTS)],
-    has_customer=True,
+    customer_id=_FACTS.customer_id,
 )
-_SHOWN: Final = view.encode(view.view(_STANDING, CATALOGUE, LAST)[0], MONTHS, LAST)
+_SHOWN: Final = view.encode(view.view(hold(_HOLDER, CATALOGUE, LAST)), MONTHS, LAST)
 _PAYLOAD: Final = zlib.compress(body_of(life_of(0).update(LAST, status="active")), 1)
 
 

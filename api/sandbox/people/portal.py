@@ -108,8 +108,7 @@ def renew(w: Ledger, id_: str, name: str) -> Obj:
 def update(w: Ledger, id_: str, name: str, price: str | None, quantity: int | None) -> Obj:
     """Another price or quantity."""
     sub = _living(w, id_, name)
-    item: Obj = sub["items"]["data"][0]
-    change: Obj = {"id": item["id"]} | ({"quantity": item["quantity"]} if "quantity" in item else {})
+    change: Obj = {"id": sub["items"]["data"][0]["id"]}
     if price:
         change["price"] = price
     if quantity is not None:
