@@ -40,7 +40,9 @@ What is there
       customer portal, events, webhook endpoints, test clocks, meters.
     - The lifecycle: trials and their ends, 23 h for the first payment, drafts for an hour, eight retries
       within two weeks and what the account does then, hard declines, pause and resume, planned ends,
-      unpaid cycles, sent invoices, prorations of price and quantity, discounts, metered prices.
+      unpaid cycles, sent invoices, discounts, metered prices.
+    - Changes: prorations by exact fractions, floored line by line, as either billing mode has them; previews by
+      the code of the change itself; changes that wait for their payment; the customer's balance.
     - Deliveries signed anew at each try, one `v1` for each active secret. Tried again after
       `RETRY_AFTER` (a second at first, for three days in all), a 3xx too. Mischief by a seed: duplicate,
       reorder, delay, drop, twin (a second Event object for one change).
@@ -49,10 +51,10 @@ What is there
 
 What Stripe has beyond that is not there
     Checkout in payment or setup mode with a redirect of its own; subscription schedules, quotes, plans,
-    payment links, credit notes, refunds, disputes, balances, customer credit, tax, Connect, thin (v2)
+    payment links, credit notes, refunds, disputes, the account's balance, tax, Connect, thin (v2)
     events, entitlements, search, tiers and packages in prices, several currencies of a price, SEPA
-    and all else that is neither a card nor a US bank account, `invoice.upcoming`, `pending_if_incomplete`,
-    pause schedules, `billing_cycle_anchor_config`, `backdate_start_date`, billing thresholds, e-mail and PDF.
+    and all else that is neither a card nor a US bank account, `invoice.upcoming`, itemized proration
+    discounts, pause schedules, `billing_cycle_anchor_config`, `backdate_start_date`, thresholds, e-mail and PDF.
     A request that asks for such is refused with the parameter's name (`params.NOT_HERE`). `add_invoice_items`
     takes prices only. A `billing_cycle_anchor` does not prorate the first period.
     An endpoint that fails on `invoice.created` does not delay the invoice. Mixed intervals renew item by

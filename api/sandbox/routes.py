@@ -9,11 +9,13 @@ from interlock.api.sandbox.core.errors import NOTHING
 from interlock.api.sandbox.core.resource import Include, Route
 from interlock.api.sandbox.core.rules import Rule
 from interlock.api.sandbox.objects import (
+    balances,
     checkout_sessions,
     customers,
     discounts,
     events,
     invoice_items,
+    invoice_previews,
     invoices,
     lifecycle,
     meters,
@@ -30,9 +32,9 @@ from interlock.api.sandbox.objects import (
 )
 
 MODULES: tuple[ModuleType, ...] = (
-    customers, products, discounts, meters, payment_methods, setup_intents, payment_intents, checkout_sessions, portal,
-    subscriptions, subscription_changes, subscription_items, lifecycle, invoices, invoice_items, events,
-    webhook_endpoints, test_clocks,
+    customers, balances, products, discounts, meters, payment_methods, setup_intents, payment_intents,
+    checkout_sessions, portal, subscriptions, subscription_changes, subscription_items, lifecycle, invoices,
+    invoice_previews, invoice_items, events, webhook_endpoints, test_clocks,
 )  # fmt: skip
 """Every file of objects/ that says something of itself: its `ROUTES`, `INCLUDES` and `RULES` are added here."""
 

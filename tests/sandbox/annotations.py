@@ -10,7 +10,10 @@ from typing import Any, Final
 import stripe
 
 Obj = dict[str, Any]
-ANNOTATED: Final[dict[str, Any]] = {"card": stripe.Card, "charge": stripe.Charge, "invoiceitem": stripe.InvoiceItem}
+ANNOTATED: Final[dict[str, Any]] = {
+    "card": stripe.Card, "charge": stripe.Charge, "customer_balance_transaction": stripe.CustomerBalanceTransaction,
+    "invoiceitem": stripe.InvoiceItem,
+}  # fmt: skip
 _AS_JSON: Final[dict[Any, tuple[type, ...]]] = {
     str: (str,),
     int: (int,),

@@ -24,6 +24,7 @@ ADDED: dict[str, set[str]] = {
     "checkout.session": {"allowed_payment_method_types"},
 }
 SCHEMAS["$defs"]["portal_flows_flow"]["properties"]["type"]["enum"].append("subscription_pause")
+SCHEMAS["$defs"]["checkout.session"]["properties"]["ui_mode"]["anyOf"][0]["enum"].append("form")
 
 
 @functools.cache

@@ -712,16 +712,21 @@ def test_change_billed_at_once(bench: Bench) -> None:
     assert bench.sub(sub)["latest_invoice"] == before
 
 
-def test_change_of_interval(bench: Bench) -> None:
-    """Another interval begins a new cycle now, and is billed now."""
+@pytest.mark.parametrize(
+    ("mode", "anchor", "anew"),
+    [("classic", None, True), ("flexible", {"type": "now"}, True), ("flexible", None, False)],
+)
+def test_change_of_interval(bench: Bench, mode: str, anchor: Obj | None, anew: bool) -> None:
+    """Another interval begins a new cycle now, and is billed now, in classic mode; in flexible where it is said."""
     yearly = bench.post("prices", {"product": bench.price["product"], "currency": "usd", "unit_amount": 20000,
                                    "recurring": {"interval": "year"}})  # fmt: skip
-    sub = bench.subscribe()
+    sub = bench.subscribe(billing_mode={"type": mode})
     bench.wait(DAY)
-    now = bench.post(f"subscriptions/{sub['id']}",
-                     {"items": [{"id": sub["items"]["data"][0]["id"], "price": yearly["id"]}]})  # fmt: skip
-    assert now["items"]["data"][0]["current_period_start"] == bench.world.time
-    assert now["billing_cycle_anchor"] == bench.world.time
+    change: Obj = {"items": [{"id": sub["items"]["data"][0]["id"], "price": yearly["id"]}]}
+    now = bench.post(f"subscriptions/{sub['id']}", change | ({"billing_cycle_anchor": anchor} if anchor else {}))
+    begun = bench.world.time if anew else sub["billing_cycle_anchor"]
+    assert (now["billing_cycle_anchor"], now["items"]["data"][0]["current_period_start"]) == (begun, begun)
+    assert (now["latest_invoice"] != sub["latest_invoice"]) == anew
 
 
 def test_discount(bench: Bench) -> None:

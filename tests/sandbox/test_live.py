@@ -15,6 +15,7 @@ import stripe
 
 from interlock.api.sandbox.objects import webhook_endpoints
 from interlock.api.sandbox.routes import ROUTES
+from tests.sandbox.drives import drive_balance
 from tests.sandbox.live import KEY, Live, Receiver
 
 Obj = dict[str, Any]
@@ -69,6 +70,7 @@ def test_sdk_drives_every_resource(live: Live) -> None:
     customer = v1.customers.create({"name": "Ada", "test_clock": clock.id})
     v1.customers.update(customer.id, {"phone": "1"})
     v1.customers.retrieve(customer.id)
+    drive_balance(live.stripe, customer.id)
     v1.customers.list({"test_clock": clock.id, "limit": 1})
     method = v1.payment_methods.attach("pm_card_visa", {"customer": customer.id})
     v1.payment_methods.update(method.id, {"metadata": {"a": "b"}})

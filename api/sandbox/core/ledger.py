@@ -254,6 +254,18 @@ class Ledger:
                 self.notes[id_] = old
         self.begin()
 
+    def rehearse(self, run: Callable[[], Obj]) -> Obj:
+        """What `run` gives; all that the operation did is taken back."""
+        kept = self.cause, self.version, self.clock
+        try:
+            return copy.deepcopy(run())
+        except StripeError as error:
+            error.keep = False
+            raise
+        finally:
+            self.undo()
+            self.cause, self.version, self.clock = kept
+
     # -- lists -------------------------------------------------------------------------------------
 
     def page(self, kind: str, params: Obj, url: str, where: Callable[[Obj], bool] = lambda _obj: True) -> Obj:

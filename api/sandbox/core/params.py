@@ -61,7 +61,7 @@ NOT_HERE: dict[str, tuple[str, ...]] = {
     "application_fee_amount": (), "application_fee_percent": (), "on_behalf_of": (), "transfer_data": (),
     # subscriptions
     "backdate_start_date": (), "billing_cycle_anchor_config": (), "billing_schedules": (), "billing_thresholds": (),
-    "items[discounts]": (), "payment_behavior": ("pending_if_incomplete",), "pending_invoice_item_interval": (),
+    "items[discounts]": (), "pending_invoice_item_interval": (), "flexible[proration_discounts]": ("itemized",),
     # prices and coupons
     "applies_to": (), "currency_options": (), "tiers": (), "tiers_mode": (), "transform_quantity": (),
 }  # fmt: skip

@@ -29,6 +29,28 @@ def _plus_months(anchor: int, months: int) -> int:
     return int(start.replace(year=year, month=month + 1, day=day).timestamp())
 
 
+def earliest_end(sub: Obj) -> int:
+    """The end of a subscription's period that ends first."""
+    return min(int(item["current_period_end"]) for item in sub["items"]["data"])
+
+
+def earliest_start(sub: Obj) -> int:
+    """The start of a subscription's period that began first."""
+    return min(int(item["current_period_start"]) for item in sub["items"]["data"])
+
+
+def period_around(recurring: Obj, anchor: int, at: int) -> tuple[int, int]:
+    """The period, counted from the anchor, in which a moment lies."""
+    end = period_end(recurring, anchor, at)
+    back, count = str(recurring["interval"]), int(recurring["interval_count"])
+    if back in _FIXED:
+        return end - _FIXED[back] * count, end
+    turns = 0
+    while _plus_months(anchor, turns * _MONTHS[back] * count) < end:
+        turns += 1
+    return _plus_months(anchor, (turns - 1) * _MONTHS[back] * count), end
+
+
 def period_end(recurring: Obj, anchor: int, after: int) -> int:
     """The first end of a period, counted from the anchor, that is later than `after`.
 

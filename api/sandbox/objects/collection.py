@@ -10,7 +10,7 @@ from interlock.api.sandbox.core.cards import AUTHENTICATE, HARD_DECLINES, OK, PR
 from interlock.api.sandbox.core.errors import EMPTY, NOTHING, Obj, invalid
 from interlock.api.sandbox.core.ledger import Ledger
 from interlock.api.sandbox.core.periods import DAY, period_end
-from interlock.api.sandbox.objects import invoice_document, payments
+from interlock.api.sandbox.objects import discounts, invoice_document, payments, pending_updates
 
 # Smart retries: days after the first failure; eight within two weeks.
 RETRY_DAYS = (1, 3, 5, 7, 9, 11, 13, 14)
@@ -39,7 +39,7 @@ def invoices_of(w: Ledger, sub: Obj) -> list[Obj]:
 def deciding_invoice(w: Ledger, sub: Obj) -> Obj | None:
     """The most recent invoice that is neither void nor a draft."""
     for invoice in reversed(invoices_of(w, sub)):
-        if invoice["status"] not in ("void", "draft"):
+        if invoice["status"] not in ("void", "draft") and not pending_updates.held(w, sub, invoice):
             return invoice
     return None
 
@@ -51,13 +51,11 @@ def draft_invoice(
     """A new draft invoice for a subscription; takes up its pending invoice items."""
     customer = w.get("customer", sub["customer"])
     waits = sub["collection_method"] == "send_invoice" and reason in ("subscription_create", "subscription_update")
-    items = [i for i in w.all("invoiceitem") if i["customer"] == sub["customer"] and not i["invoice"]
-             and ((i["parent"] or NOTHING).get("subscription_details") or NOTHING).get("subscription") in
-             (None, sub["id"])]  # fmt: skip
-    lines += [item_line(w, item, sub) for item in items]
+    items = pending_items(w, sub)
+    lines[:0] = [item_line(w, item, sub) for item in items]
     invoice = invoice_document.new_invoice(
         w, customer, reason=reason, lines=lines, currency=sub["currency"], sub=sub, period=period,
-        auto_advance=auto_advance, discounts=list(_discounts_now(w, sub)),
+        auto_advance=auto_advance, discounts=discounts_now(w, sub),
         **({"automatically_finalizes_at": w.now + invoice_document.DRAFT_FOR} if waits else {}),
     )  # fmt: skip
     for item in items:
@@ -70,6 +68,13 @@ def draft_invoice(
     return invoice
 
 
+def pending_items(w: Ledger, sub: Obj) -> list[Obj]:
+    """The customer's invoice items that the subscription's next invoice takes up, the newest first."""
+    return [each for each in reversed(w.of_customer("invoiceitem", sub["customer"]))
+            if not each["invoice"] and each["currency"] == sub["currency"]
+            and w.notes.get(each["id"], NOTHING).get("subscription") in (None, sub["id"])]  # fmt: skip
+
+
 def item_line(w: Ledger, item: Obj, sub: Obj | None = None) -> Obj:
     """The line of a pending invoice item."""
     note = w.notes.get(item["id"], {})
@@ -77,7 +82,7 @@ def item_line(w: Ledger, item: Obj, sub: Obj | None = None) -> Obj:
     return invoice_document.new_line(
         w, price=price, quantity=item["quantity"], period=(item["period"]["start"], item["period"]["end"]),
         amount=item["amount"], sub=sub, invoiceitem=item, proration=item["proration"],
-        description=item["description"],
+        description=item["description"], item={"id": note["item"]} if "item" in note else None,
     )  # fmt: skip
 
 
@@ -88,7 +93,7 @@ def _inline_price(item: Obj) -> Obj:
     }  # fmt: skip
 
 
-def _discounts_now(w: Ledger, sub: Obj) -> list[str]:
+def discounts_now(w: Ledger, sub: Obj) -> list[str]:
     """The subscription's own discounts, else its customer's, as far as they have not ended."""
     own: list[str] = sub["discounts"]
     theirs = (w.get("customer", sub["customer"]).get("discount") or NOTHING).get("id")
@@ -98,13 +103,17 @@ def _discounts_now(w: Ledger, sub: Obj) -> list[str]:
 
 
 def method_for(w: Ledger, invoice: Obj) -> str | None:
-    """The payment method that would be charged: invoice's, subscription's, customer's."""
-    sub = subscription_of(w, invoice)
-    customer = w.get("customer", invoice["customer"])
+    """The payment method that would be charged: the invoice's, else the one that the subscription is paid with."""
+    own: str | None = invoice["default_payment_method"]
+    return own or method_of(w, subscription_of(w, invoice) or {"customer": invoice["customer"]})
+
+
+def method_of(w: Ledger, sub: Obj) -> str | None:
+    """The payment method of a subscription: its own, else its customer's."""
+    customer = w.get("customer", sub["customer"])
     for owner, field in (
-        (invoice, "default_payment_method"), (sub or NOTHING, "default_payment_method"),
-        (sub or NOTHING, "default_source"), (customer.get("invoice_settings") or NOTHING, "default_payment_method"),
-        (customer, "default_source"),
+        (sub, "default_payment_method"), (sub, "default_source"),
+        (customer.get("invoice_settings") or NOTHING, "default_payment_method"), (customer, "default_source"),
     ):  # fmt: skip
         if owner.get(field):
             return str(owner[field])
@@ -191,6 +200,7 @@ def mark_paid(w: Ledger, invoice: Obj, *, off_stripe: bool = False) -> None:
     """Paid: the subscription moves, then the invoice's own events."""
     invoice_document.close_paid(w, invoice, off_stripe=off_stripe)
     sub = subscription_of(w, invoice)
+    discounts.consume(w, invoice, sub)
     if sub is not None:
         _follow(w, sub, invoice, AFTER_PAID)
     w.emit("invoice.updated", invoice)
@@ -203,7 +213,10 @@ def forgive(w: Ledger, invoice: Obj, reason: str = "user_forgiven") -> None:
     """Mark uncollectible: a past-due subscription becomes active again."""
     invoice_document.close_unpaid(w, invoice, "uncollectible", reason)
     sub = subscription_of(w, invoice)
-    if sub is not None:
+    if sub is not None and pending_updates.held(w, sub, invoice):
+        pending_updates.discard(w, sub)
+        w.emit("customer.subscription.updated", sub)
+    elif sub is not None:
         _follow(w, sub, invoice, AFTER_UNCOLLECTIBLE)
     w.emit("invoice.updated", invoice)
     w.emit("invoice.marked_uncollectible", invoice)
@@ -214,7 +227,9 @@ def annul(w: Ledger, invoice: Obj) -> None:
     invoice_document.close_unpaid(w, invoice, "void")
     sub = subscription_of(w, invoice)
     if sub is not None:
-        if sub["status"] == "incomplete":
+        if pending_updates.held(w, sub, invoice):
+            pending_updates.discard(w, sub)
+        elif sub["status"] == "incomplete":
             w.touch(sub)
             sub |= {"status": "incomplete_expired", "ended_at": w.now}
         elif sub["status"] == "past_due":
@@ -230,6 +245,9 @@ def annul(w: Ledger, invoice: Obj) -> None:
 
 def _follow(w: Ledger, sub: Obj, invoice: Obj, table: dict[str, str]) -> None:
     """Status follows the most recent invoice."""
+    if pending_updates.held(w, sub, invoice):
+        pending_updates.apply(w, sub)
+        return
     resuming = w.notes.get(sub["id"], NOTHING).get("resuming")
     if resuming and resuming["invoice"] == invoice["id"]:
         come_back(w, sub)
@@ -289,7 +307,9 @@ def _next_try(w: Ledger, invoice: Obj, sub: Obj | None, note: Obj) -> int | None
 
 
 def _fall(w: Ledger, sub: Obj, invoice: Obj, first: bool, over: bool) -> None:
-    """Where a failed payment takes the subscription."""
+    """Where a failed payment takes the subscription; nowhere, where only a change waits for it."""
+    if pending_updates.held(w, sub, invoice):
+        return
     newest = deciding_invoice(w, sub)
     if newest is not None and newest["id"] != invoice["id"]:
         return
@@ -381,8 +401,9 @@ def end(w: Ledger, sub: Obj, *, reason: str | None, details: Obj | None = None) 
     if reason is not None:
         sub["cancellation_details"]["reason"] = reason
     sub |= {"status": "canceled", "ended_at": w.now, "canceled_at": sub["canceled_at"] or w.now,
-            "pause_collection": None, "status_details": None}  # fmt: skip
-    w.note(sub["id"]).pop("resuming", None)
+            "pause_collection": None, "status_details": None, "pending_update": None}  # fmt: skip
+    for name in ("resuming", "pending"):
+        w.note(sub["id"]).pop(name, None)
     _stop_retries(w, sub)
     w.emit("customer.subscription.deleted", sub)
 

@@ -8,10 +8,10 @@ from interlock.api.sandbox.core.forms import assign, merge_metadata, require
 from interlock.api.sandbox.core.ledger import Ledger, listed
 from interlock.api.sandbox.core.params import check, whole
 from interlock.api.sandbox.core.resource import Resource
-from interlock.api.sandbox.objects import collection, payments
+from interlock.api.sandbox.objects import balances, collection, payments
 from interlock.api.sandbox.objects.discounts import Use, redeem
 
-FIELDS = ("address", "balance", "description", "email", "name", "phone", "preferred_locales", "shipping",
+FIELDS = ("address", "description", "email", "name", "phone", "preferred_locales", "shipping",
           "tax_exempt", "business_name", "individual_name", "invoice_prefix")  # fmt: skip
 
 
@@ -34,6 +34,7 @@ def create_customer(w: Ledger, p: Obj) -> Obj:
         next_invoice_sequence=1, preferred_locales=[], tax_exempt="none", test_clock=clock, delinquent=False,
     )  # fmt: skip
     _assign(customer, p)
+    customer["balance"] = p.get("balance", 0)
     w.put(customer)
     w.emit("customer.created", customer)
     _methods(w, customer, p)
@@ -126,6 +127,8 @@ def _change(w: Ledger, customer: Obj, p: Obj) -> None:
     if customer.get("deleted"):
         raise no_such("customer", customer["id"])
     _assign(customer, p)
+    if "balance" in p:
+        balances.adjust(w, customer, p["balance"])
     _methods(w, customer, p)
     _discount(w, customer, p)
 

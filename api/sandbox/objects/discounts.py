@@ -141,6 +141,24 @@ def redeem(w: Ledger, given: Any, use: Use, *, customer: str, sub: str | None = 
     return ids
 
 
+def consume(w: Ledger, invoice: Obj, sub: Obj | None) -> None:
+    """A paid invoice ends the discounts that were for one invoice and were taken off this one."""
+    used = {str(each["discount"]) for each in invoice["total_discount_amounts"] if each["amount"]}
+    for line in invoice["lines"]["data"]:
+        details = line["parent"]["subscription_item_details"] or NOTHING
+        used |= set(w.notes.get(details.get("invoice_item") or "", NOTHING).get("discounts", EMPTY))
+    for id_ in sorted(used):
+        discount = w.get("discount", id_)
+        if (w.find("coupon", discount["source"]["coupon"]) or NOTHING).get("duration") != "once":
+            continue
+        w.touch(discount)["end"] = w.now
+        if sub is not None and id_ in sub["discounts"]:
+            w.touch(sub)["discounts"].remove(id_)
+        customer = w.get("customer", invoice["customer"])
+        if (customer["discount"] or NOTHING).get("id") == id_:
+            w.touch(customer)["discount"] = None
+
+
 def lapse(w: Ledger, coupon: Obj) -> None:
     """No longer to be redeemed, and no code for it either."""
     w.touch(coupon)["valid"] = False
@@ -156,7 +174,7 @@ def expire(w: Ledger, promotion: Obj) -> None:
 
 def _discount(w: Ledger, coupon: Obj, promotion: Obj | None, customer: str, sub: str | None) -> Obj:
     months = coupon["duration_in_months"] if coupon["duration"] == "repeating" else None
-    end = w.now + int(months) * 2_629_746 if months else (w.now + 1 if coupon["duration"] == "once" else None)
+    end = w.now + int(months) * 2_629_746 if months else None  # a `once` ends with the invoice that it was taken off
     return w.put(w.new(
         "discount", "di_", customer=customer, end=end, promotion_code=promotion["id"] if promotion else None,
         source={"type": "coupon", "coupon": coupon["id"]}, start=w.now, subscription=sub,

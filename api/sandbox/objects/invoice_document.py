@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 from interlock.api.sandbox.core.errors import EMPTY, NOTHING, Obj, StripeError, invalid
 from interlock.api.sandbox.core.ledger import Ledger
 from interlock.api.sandbox.core.periods import DAY, HOUR
+from interlock.api.sandbox.objects import balances
 from interlock.api.sandbox.objects.payments import cancel_intent
 from interlock.api.sandbox.objects.products import pricing_of, product_name
 
@@ -41,8 +43,14 @@ def _line_parent(sub: Obj | None, item: Obj | None, invoiceitem: Obj | None, pro
     kind = "invoice_item_details" if invoiceitem is not None and item is None else "subscription_item_details"
     if kind == "subscription_item_details":
         details["subscription_item"] = item["id"] if item else ""
-        details["proration_details"] = {"credited_items": None} if proration else None
+        details["proration_details"] = {"credited_items": _credited(invoiceitem)} if proration else None
     return {"subscription_item_details": None, "invoice_item_details": None} | {"type": kind, kind: details}
+
+
+def _credited(invoiceitem: Obj | None) -> Obj | None:
+    """What a credit takes back, as a line says it: flat, and only of lines."""
+    details = (invoiceitem or NOTHING).get("proration_details") or NOTHING
+    return (details.get("credited_items") or NOTHING).get("invoice_line_item_details")
 
 
 _NO_AMOUNTS = dict.fromkeys(
@@ -116,7 +124,7 @@ def total_up(w: Ledger, invoice: Obj) -> None:
         coupon = w.find("coupon", discount["source"]["coupon"]) or NOTHING
         left = sum(open_.values())
         percent = coupon.get("percent_off")
-        off = round(left * percent / 100) if percent else min(int(coupon.get("amount_off") or 0), left)
+        off = _percent(left, percent) if percent else min(int(coupon.get("amount_off") or 0), left)
         off_by.append({"amount": max(off, 0), "discount": id_})
         _spread(lines, open_, max(off, 0), id_)
     total = subtotal - sum(int(each["amount"]) for each in off_by)
@@ -125,6 +133,11 @@ def total_up(w: Ledger, invoice: Obj) -> None:
         "total_excluding_tax": total, "total_discount_amounts": off_by, "amount_due": max(total, 0),
         "amount_remaining": max(total, 0) - invoice["amount_paid"],
     }  # fmt: skip
+
+
+def _percent(amount: int, percent: float) -> int:
+    """A percentage, rounded half up."""
+    return int((Fraction(str(percent)) * amount / 100 + Fraction(1, 2)).__floor__())
 
 
 def _spread(lines: list[Obj], open_: dict[int, int], off: int, id_: str) -> None:
@@ -153,20 +166,20 @@ def require(invoice: Obj, *statuses: str, doing: str) -> None:
 def finalize(w: Ledger, invoice: Obj) -> Obj:
     """Draft → open, with a number and a page to pay on."""
     w.touch(invoice)
-    customer = w.get("customer", invoice["customer"])
+    customer = w.touch(w.get("customer", invoice["customer"]))
     sequence = int(customer.get("next_invoice_sequence") or 1)
     customer["next_invoice_sequence"] = sequence + 1
     invoice |= {
         "status": "open",
         "number": f"{customer['invoice_prefix']}-{sequence:04d}",
         "effective_at": w.now,
-        "ending_balance": 0,
         "hosted_invoice_url": f"{w.public_url}/i/{invoice['id']}",
         "invoice_pdf": f"{w.public_url}/i/{invoice['id']}/pdf",
         "automatically_finalizes_at": None,
         "next_payment_attempt": None,
     }
     invoice["status_transitions"]["finalized_at"] = w.now
+    balances.apply(w, invoice)
     if invoice["collection_method"] == "send_invoice":
         days = w.notes.get(invoice["id"], NOTHING).get("days_until_due")
         if invoice["due_date"] is None:
@@ -201,6 +214,7 @@ def close_unpaid(w: Ledger, invoice: Obj, status: str, reason: str | None = None
     if status == "void":
         invoice["status_transitions"]["voided_at"] = w.now
         invoice["amount_remaining"] = 0
+        balances.give_back(w, invoice)
         _cancel_payments(w, invoice)
     else:
         invoice["status_transitions"]["marked_uncollectible_at"] = w.now

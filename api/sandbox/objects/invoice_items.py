@@ -7,8 +7,7 @@ from interlock.api.sandbox.core.forms import require
 from interlock.api.sandbox.core.ledger import Ledger
 from interlock.api.sandbox.core.resource import Resource
 from interlock.api.sandbox.objects import collection, invoice_document
-from interlock.api.sandbox.objects.products import same_currency
-from interlock.api.sandbox.objects.prorations import new_item
+from interlock.api.sandbox.objects.products import pricing_of, same_currency
 
 
 def create_invoiceitem(w: Ledger, p: Obj) -> Obj:
@@ -40,6 +39,39 @@ def create_invoiceitem(w: Ledger, p: Obj) -> Obj:
         invoice_document.add_lines(w, invoice, [collection.item_line(w, item)])
         w.emit("invoice.updated", invoice)
     return item
+
+
+def new_item(
+    w: Ledger, *, customer: str, amount: int, currency: str, description: str | None,
+    period: tuple[int, int], sub: Obj | None = None, price: Obj | None = None, quantity: int = 1,
+    proration: bool = False, invoice: str | None = None, given: Obj | None = None, item: str | None = None,
+    credited: Obj | None = None,
+) -> Obj:  # fmt: skip
+    """An invoice item, waiting for an invoice unless one is named.
+
+    `item` is the subscription item that a proration is of, `credited` what it takes back.
+    """
+    made = w.new(
+        "invoiceitem", "ii_", given or NOTHING, amount=amount, currency=currency, customer=customer, date=w.now,
+        description=description, discountable=not proration, discounts=[], invoice=invoice, net_amount=amount,
+        parent={
+            "type": "subscription_details",
+            "subscription_details": {"subscription": sub["id"], "subscription_item": item},
+        } if sub else None,
+        period={"start": period[0], "end": period[1]}, pricing=pricing_of(price) if price else None,
+        proration=proration, quantity=quantity, quantity_decimal=str(quantity), tax_rates=[],
+        proration_details={"credited_items": _credited(credited), "discount_amounts": []} if proration else None,
+        test_clock=(sub or w.get("customer", customer)).get("test_clock"),
+    )  # fmt: skip
+    known = {"price": price and price["id"], "subscription": sub and sub["id"], "item": item}
+    w.note(made["id"]).update({name: value for name, value in known.items() if value})
+    w.put(made)
+    w.emit("invoiceitem.created", made)
+    return made
+
+
+def _credited(credited: Obj | None) -> Obj | None:
+    return credited and {"invoice_item": None, "invoice_line_item_details": None} | credited
 
 
 def _change(_w: Ledger, item: Obj, _p: Obj) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from interlock.api.sandbox.core.cards import AUTHENTICATE, OK, PROCESSING
-from interlock.api.sandbox.core.errors import EMPTY, NOTHING, Obj, StripeError, invalid
+from interlock.api.sandbox.core.errors import NOTHING, Obj, StripeError, invalid
 from interlock.api.sandbox.core.forms import metadata, require
 from interlock.api.sandbox.core.ledger import Ledger, in_range, listed, paged
-from interlock.api.sandbox.core.periods import DAY, period_end
+from interlock.api.sandbox.core.periods import DAY
 from interlock.api.sandbox.core.resource import Resource
 from interlock.api.sandbox.objects import collection, invoice_document, payments
 from interlock.api.sandbox.objects.discounts import Use, redeem
@@ -162,29 +162,6 @@ def send_invoice(w: Ledger, _p: Obj, id_: str) -> Obj:
     return invoice
 
 
-def create_preview(w: Ledger, p: Obj) -> Obj:
-    """POST /v1/invoices/create_preview: the next renewal of a subscription, kept nowhere."""
-    require(p, "subscription")
-    sub = w.of("subscription", p["subscription"], "subscription")
-    customer = w.get("customer", sub["customer"])
-    changed = {i["id"]: i for i in (p.get("subscription_details") or NOTHING).get("items") or EMPTY if "id" in i}
-    lines: list[Obj] = []
-    for item in sub["items"]["data"]:
-        change = changed.get(item["id"], {})
-        price = w.of("price", change["price"], "price") if change.get("price") else item["price"]
-        start = item["current_period_end"]
-        period = (start, period_end(price["recurring"], sub["billing_cycle_anchor"], start))
-        quantity = change.get("quantity", item.get("quantity", 0))
-        lines.append(invoice_document.new_line(w, price=price, quantity=quantity, sub=sub, item=item, period=period))
-    invoice = invoice_document.new_invoice(
-        w, customer, reason="upcoming", lines=lines, currency=sub["currency"], sub=sub
-    )
-    invoice["id"] = w.new_id("upcoming_in_")
-    w.fresh_events.clear()
-    w.forget("invoice", invoice)
-    return invoice
-
-
 INVOICES = Resource(
     "invoice", "invoices", create_invoice,
     ("description", "footer", "auto_advance", "due_date", "collection_method", "default_payment_method",
@@ -193,7 +170,6 @@ INVOICES = Resource(
 )  # fmt: skip
 PAYMENTS = Resource("invoice_payment", "invoice_payments", filters=("invoice", "status"))
 ROUTES = PAYMENTS.routes() + INVOICES.routes(
-    ("POST", "invoices/create_preview", "invoice_create_preview", create_preview),
     ("GET", "invoices/*/lines", "invoice_line_item_list", list_lines),
     ("POST", "invoices/*/finalize", "invoice_finalize_invoice", finalize_invoice),
     ("POST", "invoices/*/pay", "invoice_pay", pay_invoice),

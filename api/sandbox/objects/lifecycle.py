@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from interlock.api.sandbox.core.errors import NOTHING, Obj
 from interlock.api.sandbox.core.ledger import Ledger
-from interlock.api.sandbox.core.periods import DAY, HOUR, period_end
+from interlock.api.sandbox.core.periods import DAY, HOUR, earliest_end, period_end
 from interlock.api.sandbox.core.rules import Rule, one
-from interlock.api.sandbox.objects import collection, invoice_document
+from interlock.api.sandbox.objects import collection, invoice_document, pending_updates
 
 INCOMPLETE_FOR = 23 * HOUR
 TRIAL_WARNING = 3 * DAY
@@ -70,11 +70,6 @@ def _has_method(w: Ledger, sub: Obj) -> bool:
         sub["default_payment_method"] or sub["default_source"] or customer.get("default_source")
         or (customer.get("invoice_settings") or NOTHING).get("default_payment_method")
     )  # fmt: skip
-
-
-def earliest_end(sub: Obj) -> int:
-    """The end of the period that ends first."""
-    return min(int(item["current_period_end"]) for item in sub["items"]["data"])
 
 
 def _period_ends(_w: Ledger, sub: Obj) -> int | None:
@@ -165,6 +160,14 @@ def _resuming_until(w: Ledger, sub: Obj) -> int | None:
     return (w.notes.get(sub["id"], NOTHING).get("resuming") or NOTHING).get("until")
 
 
+def _pending_until(w: Ledger, sub: Obj) -> int | None:
+    return pending_updates.until(w, sub)
+
+
+def _pending_lapses(w: Ledger, sub: Obj) -> None:
+    collection.annul(w, w.get("invoice", w.notes[sub["id"]]["pending"]["invoice"]))
+
+
 def _resumption_lapses(w: Ledger, sub: Obj) -> None:
     invoice = w.get("invoice", w.notes[sub["id"]]["resuming"]["invoice"])
     collection.annul(w, invoice)
@@ -220,6 +223,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
         Rule("cancellation date", BILLED | {"paused"}, _cancel_at, _cancel),
         Rule("trial ends", one("trialing"), _trial_end, _end_trial),
         Rule("collection resumes", BILLED, _collection_resumes, _resume_collection),
+        Rule("pending update lapses", BILLED, _pending_until, _pending_lapses),
         Rule("renewal", BILLED - {"trialing"}, _period_ends, renew),
         Rule("resumption lapses", one("paused"), _resuming_until, _resumption_lapses),
     ),

@@ -6,11 +6,11 @@ from interlock.api.sandbox.core.cards import AUTHENTICATE, OK, PROCESSING
 from interlock.api.sandbox.core.errors import EMPTY, NOTHING, Obj, StripeError, invalid
 from interlock.api.sandbox.core.forms import cleared, require
 from interlock.api.sandbox.core.ledger import Ledger, in_range
-from interlock.api.sandbox.core.periods import DAY, in_future, period_end
+from interlock.api.sandbox.core.periods import DAY, earliest_end, in_future, period_end
 from interlock.api.sandbox.core.resource import Resource
 from interlock.api.sandbox.objects import collection, invoice_document, payments
 from interlock.api.sandbox.objects.discounts import Use, redeem
-from interlock.api.sandbox.objects.lifecycle import earliest_end, warn_of_trial_end
+from interlock.api.sandbox.objects.lifecycle import warn_of_trial_end
 from interlock.api.sandbox.objects.products import create_product, new_price, recurring_of, same_currency
 
 ENDED = ("canceled", "incomplete_expired")

@@ -108,7 +108,8 @@ def renew(w: Ledger, id_: str, name: str) -> Obj:
 def update(w: Ledger, id_: str, name: str, price: str | None, quantity: int | None) -> Obj:
     """Another price or quantity."""
     sub = _living(w, id_, name)
-    change: Obj = {"id": sub["items"]["data"][0]["id"]}
+    item: Obj = sub["items"]["data"][0]
+    change: Obj = {"id": item["id"]} | ({"quantity": item["quantity"]} if "quantity" in item else {})
     if price:
         change["price"] = price
     if quantity is not None:
