@@ -16,12 +16,12 @@ How it is built
     application around that. Which parameters an endpoint takes is read from the annotations of the pinned
     `stripe` package. To know it, read world.py, core/ledger.py, objects/lifecycle.py, objects/collection.py.
 
-A new resource is one file and a row
+A new resource is one file
     objects/things.py has `create_thing(w, p)`, other handlers as `close_thing(w, p, id_)`, and at its end
         THINGS = Resource("thing", "things", create_thing, settable=("name",), filters=("status",), …)
         ROUTES = THINGS.routes(("POST", "things/*/close", "thing_close", close_thing))
         RULES = {"thing": (Rule("thing expires", one("open"), when, act),)}     # if time does anything to it
-    and `routes.MODULES` names the file. `Resource` gets, lists, updates and deletes; see core/resource.py.
+    and that is found by itself. `Resource` gets, lists, updates and deletes; see core/resource.py.
     world.py's docstring says what a handler may use. `w.new` has every field of the SDK's class, null where
     it is optional: what is left out instead stands in core/blanks.py. If it can be expanded, `shapes.NAMES`
     says which field holds its id. Parameters that are refused as unknown to the sandbox stand in

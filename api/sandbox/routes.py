@@ -2,41 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import re
 from types import ModuleType
 
+from interlock.api.sandbox import objects
 from interlock.api.sandbox.core.errors import NOTHING
 from interlock.api.sandbox.core.resource import Include, Route
 from interlock.api.sandbox.core.rules import Rule
-from interlock.api.sandbox.objects import (
-    balances,
-    checkout_sessions,
-    customers,
-    discounts,
-    events,
-    invoice_items,
-    invoice_previews,
-    invoices,
-    lifecycle,
-    meters,
-    payment_intents,
-    payment_methods,
-    portal,
-    products,
-    setup_intents,
-    subscription_changes,
-    subscription_items,
-    subscriptions,
-    test_clocks,
-    webhook_endpoints,
-)
 
-MODULES: tuple[ModuleType, ...] = (
-    customers, balances, products, discounts, meters, payment_methods, setup_intents, payment_intents,
-    checkout_sessions, portal, subscriptions, subscription_changes, subscription_items, lifecycle, invoices,
-    invoice_previews, invoice_items, events, webhook_endpoints, test_clocks,
-)  # fmt: skip
-"""Every file of objects/ that says something of itself: its `ROUTES`, `INCLUDES` and `RULES` are added here."""
+MODULES: tuple[ModuleType, ...] = tuple(
+    importlib.import_module(f"{objects.__name__}.{file.name}") for file in pkgutil.iter_modules(objects.__path__)
+)
+"""Every file of objects/, by name: what it says of itself in `ROUTES`, `INCLUDES` and `RULES` is added here."""
 
 
 def _rules() -> dict[str, tuple[Rule, ...]]:

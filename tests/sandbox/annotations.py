@@ -11,7 +11,8 @@ import stripe
 
 Obj = dict[str, Any]
 ANNOTATED: Final[dict[str, Any]] = {
-    "card": stripe.Card, "charge": stripe.Charge, "customer_balance_transaction": stripe.CustomerBalanceTransaction,
+    "account": stripe.Account, "card": stripe.Card, "charge": stripe.Charge,
+    "customer_balance_transaction": stripe.CustomerBalanceTransaction,
     "invoiceitem": stripe.InvoiceItem,
 }  # fmt: skip
 _AS_JSON: Final[dict[Any, tuple[type, ...]]] = {

@@ -378,7 +378,7 @@ def test_checkout_expires(bench: Bench) -> None:
     by_itself, by_hand = session(bench), session(bench)
     soon = session(bench, expires_at=bench.world.time + 1800)
     bench.refuse(400, "POST", "checkout/sessions", {
-        "mode": "subscription", "success_url": "x", "line_items": [{"price": bench.price["id"]}],
+        "mode": "subscription", "success_url": "x", "line_items": [{"price": bench.price["id"], "quantity": 1}],
         "expires_at": bench.world.time + 60})  # fmt: skip
     assert bench.post(f"checkout/sessions/{by_hand['id']}/expire")["status"] == "expired"
     bench.refuse(400, "POST", f"checkout/sessions/{by_hand['id']}/expire")

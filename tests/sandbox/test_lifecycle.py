@@ -557,7 +557,7 @@ def test_retries_off(bench: Bench) -> None:
 
 
 def test_unpaid_keeps_drafts(bench: Bench) -> None:
-    """unpaid → unpaid: each cycle leaves a draft that nobody attempts; paying the open one revives."""
+    """unpaid → unpaid: each cycle leaves a draft that nobody attempts; only paying the newest one revives."""
     bench.world.account["retries_end"] = "unpaid"
     sub = past_due(bench)
     unpaid = sub["latest_invoice"]
@@ -568,6 +568,8 @@ def test_unpaid_keeps_drafts(bench: Bench) -> None:
     latest = bench.latest(sub)
     assert (latest["status"], latest["auto_advance"], latest["attempted"]) == ("draft", False, False)
     bench.post(f"invoices/{unpaid}/pay", {"payment_method": "pm_card_visa"})
+    assert bench.status(sub) == "unpaid"
+    bench.post(f"invoices/{latest['id']}/pay", {"payment_method": "pm_card_visa"})
     assert bench.status(sub) == "active"
 
 

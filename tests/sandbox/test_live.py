@@ -116,6 +116,10 @@ def test_sdk_drives_every_resource(live: Live) -> None:
     v1.subscriptions.list({"customer": customer.id, "status": "all"})
     assert v1.subscriptions.pause(sub.id, {"type": "subscription"}).status == "paused"
     assert v1.subscriptions.resume(sub.id, {"billing_cycle_anchor": {"type": "now"}}).status == "active"
+    old = v1.subscriptions.create({"customer": customer.id, "items": [{"price": price.id}],
+                                   "billing_mode": {"type": "classic"}})  # fmt: skip
+    v1.subscriptions.migrate(old.id, {"billing_mode": {"type": "flexible"}})
+    v1.accounts.retrieve_current()
     item = v1.subscription_items.create({"subscription": sub.id, "price": "price_pro"})
     v1.subscription_items.update(item.id, {"quantity": 2})
     v1.subscription_items.retrieve(item.id)

@@ -101,7 +101,11 @@ def test_not_here(bench: Bench, given: Obj, param: str) -> None:
 
 def test_not_here_elsewhere(bench: Bench) -> None:
     """So too in a checkout session, its subscription, and an invoice."""
-    base: Obj = {"mode": "subscription", "success_url": "x", "line_items": [{"price": bench.price["id"]}]}
+    base: Obj = {
+        "mode": "subscription",
+        "success_url": "x",
+        "line_items": [{"price": bench.price["id"], "quantity": 1}],
+    }
     taxed = {"automatic_tax": {"enabled": True}}
     assert bench.refuse(400, "POST", "checkout/sessions", base | taxed)["param"] == "automatic_tax[enabled]"
     connected = base | {"subscription_data": {"transfer_data": {"destination": "acct_1"}}}
@@ -126,7 +130,11 @@ def test_currencies(bench: Bench) -> None:
         ("subscriptions", owner | {"items": [{"price": mine}], "currency": "eur"}, "items[0][price]"),
         ("subscriptions", owner | {"items": [{"price": mine}, {"price": other}]}, "items[1][price]"),
         (f"subscriptions/{sub['id']}", {"items": [{"price": other}]}, "items[0][price]"),
-        ("checkout/sessions", page | {"line_items": [{"price": mine}], "currency": "eur"}, "line_items[0][price]"),
+        (
+            "checkout/sessions",
+            page | {"line_items": [{"price": mine, "quantity": 1}], "currency": "eur"},
+            "line_items[0][price]",
+        ),
         ("invoiceitems", owner | {"pricing": {"price": mine}, "currency": "eur"}, "pricing[price]"),
     ):
         error = bench.refuse(400, "POST", path, params)
@@ -175,7 +183,11 @@ def test_bounds(bench: Bench, given: Obj, param: str) -> None:
     """A trial is at most 730 days, a date is in the future and not too far, an anchor within the first period."""
     params = {"customer": bench.customer()["id"], "items": [{"price": bench.price["id"]}]} | given
     assert bench.refuse(400, "POST", "subscriptions", params)["param"] == param
-    page: Obj = {"mode": "subscription", "success_url": "x", "line_items": [{"price": bench.price["id"]}]}
+    page: Obj = {
+        "mode": "subscription",
+        "success_url": "x",
+        "line_items": [{"price": bench.price["id"], "quantity": 1}],
+    }
     if param != "cancel_at":  # not of a session's subscription
         error = bench.refuse(400, "POST", "checkout/sessions", page | {"subscription_data": given})
         assert error["param"] == f"subscription_data[{param}]"

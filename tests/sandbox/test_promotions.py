@@ -79,8 +79,8 @@ def test_refused(bench: Bench, more: Obj, code_: str | None, word: str) -> None:
     if "max_redemptions" in more:
         bench.subscribe(other, **given)
     bench.wait(DAY)
-    page: Obj = {"mode": "subscription", "success_url": "x", "line_items": [{"price": bench.price["id"]}],
-                 "customer": customer["id"]} | given  # fmt: skip
+    page: Obj = {"mode": "subscription", "success_url": "x", "customer": customer["id"],
+                 "line_items": [{"price": bench.price["id"], "quantity": 1}]} | given  # fmt: skip
     for path, params in (
         ("checkout/sessions", page),
         ("checkout/sessions", page | {"subscription_data": {"trial_period_days": 9}}),
@@ -98,7 +98,7 @@ def test_refused_on_the_page(bench: Bench) -> None:
     code(bench, code="ENOUGH", restrictions={"minimum_amount": 2000, "minimum_amount_currency": "usd"})
     for trial in ({}, {"trial_period_days": 9}):
         session = bench.post("checkout/sessions", {
-            "mode": "subscription", "success_url": "x", "line_items": [{"price": bench.price["id"]}],
+            "mode": "subscription", "success_url": "x", "line_items": [{"price": bench.price["id"], "quantity": 1}],
             "allow_promotion_codes": True, "subscription_data": trial})  # fmt: skip
         with pytest.raises(StripeError):
             bench.world.click(checkout_page.apply_promotion, session["id"], "MUCH")
@@ -128,6 +128,10 @@ def test_an_expired_coupon(bench: Bench) -> None:
     """A coupon past its date is refused by a session as it is by a subscription."""
     bench.post("coupons", {"id": "old", "percent_off": 10, "redeem_by": NOW + DAY})
     bench.wait(DAY)
-    page: Obj = {"mode": "subscription", "success_url": "x", "line_items": [{"price": bench.price["id"]}]}
+    page: Obj = {
+        "mode": "subscription",
+        "success_url": "x",
+        "line_items": [{"price": bench.price["id"], "quantity": 1}],
+    }
     error = bench.refuse(400, "POST", "checkout/sessions", page | {"discounts": [{"coupon": "old"}]})
     assert (error["code"], error["message"]) == ("coupon_expired", "Coupon expired: old")

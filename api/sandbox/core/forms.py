@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from interlock.api.sandbox.core.errors import NOTHING, Obj, missing
+from interlock.api.sandbox.core.errors import NOTHING, Obj, invalid, missing
+
+LABELS_MAX = 50  # metadata keys of one object
 
 
 def require(p: Obj, *names: str) -> None:
@@ -23,6 +25,8 @@ def merge_metadata(obj: Obj, p: Obj) -> None:
         return
     merged = dict(obj.get("metadata") or NOTHING) | p["metadata"]
     obj["metadata"] = {key: value for key, value in merged.items() if value != ""}
+    if len(obj["metadata"]) > LABELS_MAX:
+        raise invalid(f"You can only have {LABELS_MAX} metadata keys on an object.", "metadata")
 
 
 def assign(obj: Obj, p: Obj, *names: str) -> None:

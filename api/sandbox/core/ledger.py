@@ -25,9 +25,9 @@ ID_LENGTH = {"cus_": 14, "prod_": 14, "cs_test_": 58, "sub_": 24, "in_": 24, "ev
 PAGE_DEFAULT, PAGE_MAX = 10, 100
 EVENTS_KEPT = 30 * 86_400
 # The account's settings of what follows failed payments; `auto_resume` ends the pause that one caused.
-# `denied` are permissions that restricted keys lack.
+# `denied` are permissions that restricted keys lack; `portal_saved`: its settings were saved in the Dashboard once.
 ACCOUNT: Obj = {"retries": True, "retries_end": "cancel", "first_failure_pause": False, "auto_resume": False,
-                "denied": []}  # fmt: skip
+                "denied": [], "portal_saved": True}  # fmt: skip
 
 
 class Ledger:

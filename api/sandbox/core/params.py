@@ -42,6 +42,11 @@ _OLDER: dict[str, tuple[str, ...]] = {
     "invoiceitem_create": ("price", "unit_amount"),
 }
 MAX_DEPTH = 8
+KEY_MAX, VALUE_MAX = 40, 500
+# Characters that Stripe takes of a text.
+TEXT_MAX = 5_000
+_LONGEST = {"client_reference_id": 200, "lookup_key": 200, "email": 512, "customer_email": 800, "identifier": 100,
+            "event_name": 100}  # fmt: skip
 # A longer number is the name of a field, not a place in an array.
 _PLACE = re.compile(r"[0-9]{1,6}")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
@@ -138,6 +143,8 @@ def annotated(cls: type) -> dict[str, Any]:
 
 def _hash(hints: dict[str, Any], given: Mapping[str, Any], path: str, older: tuple[str, ...] = ()) -> Obj:
     out: Obj = {}
+    if isinstance(labels := given.get("metadata"), dict):
+        _check_labels(cast("Obj", labels), f"{path}[metadata]" if path else "metadata")
     for key, value in given.items():
         name = f"{path}[{key}]" if path else key
         if key in hints:
@@ -148,6 +155,20 @@ def _hash(hints: dict[str, Any], given: Mapping[str, Any], path: str, older: tup
         else:
             raise StripeError(400, f"Received unknown parameter: {name}", code="parameter_unknown", param=name)
     return out
+
+
+def _check_labels(labels: Obj, name: str) -> None:
+    """Metadata: keys of 40 characters without square brackets, values of 500."""
+    for key, value in labels.items():
+        if len(key) > KEY_MAX:
+            raise invalid(_too_long("key", KEY_MAX, key), name)
+        if len(str(value)) > VALUE_MAX:
+            raise invalid(_too_long("value", VALUE_MAX, str(value)), f"{name}[{key}]")
+
+
+def _too_long(what: str, most: int, text: str) -> str:
+    return (f"Metadata {what}s can have up to {most} characters, but you passed in a {what} that is {len(text)} "
+            f"characters. Invalid {what}: {text}")  # fmt: skip
 
 
 def _here(name: str, value: Any) -> None:
@@ -228,8 +249,11 @@ def _scalar(hint: Any, value: Any, name: str) -> Any:
     return _SCALARS.get(hint, _text)(value, name)
 
 
-def _text(value: Any, _name: str) -> str:
-    return str(value)
+def _text(value: Any, name: str) -> str:
+    text, most = str(value), _LONGEST.get(name, TEXT_MAX)
+    if len(text) > most and not name.endswith("url") and not name.rpartition("[")[0].endswith("metadata"):
+        raise invalid(f"Invalid string: {text[:10]}...{text[-10:]}; must be at most {most} characters", name)
+    return text
 
 
 def _boolean(value: Any, name: str) -> bool:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 from interlock.api.sandbox.core.cards import SWITCHED
 from interlock.api.sandbox.core.errors import NOTHING, Obj, StripeError, invalid
 from interlock.api.sandbox.core.ledger import Ledger
 from interlock.api.sandbox.core.outbox import KINDS
 from interlock.api.sandbox.core.periods import DAY, HOUR
+from interlock.api.sandbox.core.permissions import PERMISSIONS
 from interlock.api.sandbox.http.carrier import RunningWorld
 from interlock.api.sandbox.objects import collection
 from interlock.api.sandbox.objects.subscriptions import ENDED
@@ -98,7 +99,12 @@ def set_account(w: Ledger, given: Obj) -> Obj:
     """The account's billing settings."""
     if "retries_end" in given:
         w.account["retries_end"] = _one_of(collection.RETRIES_END, given["retries_end"], "retries_end")
-    for name in ("first_failure_pause", "retries", "auto_resume"):
+    if "denied" in given:
+        denied: Any = given["denied"]
+        if not isinstance(denied, list):
+            raise invalid("denied is a list of permissions.", "denied")
+        w.account["denied"] = [_one_of(sorted(PERMISSIONS), each, "denied") for each in cast("list[Any]", denied)]
+    for name in ("first_failure_pause", "retries", "auto_resume", "portal_saved"):
         if name in given:
             w.account[name] = bool(given[name])
     return w.account

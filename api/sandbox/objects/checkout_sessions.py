@@ -10,7 +10,7 @@ from interlock.api.sandbox.core.resource import Resource
 from interlock.api.sandbox.core.rules import Rule, one
 from interlock.api.sandbox.objects.discounts import Use, chosen
 from interlock.api.sandbox.objects.products import same_currency
-from interlock.api.sandbox.objects.subscriptions import check_anchor, trial_end_given
+from interlock.api.sandbox.objects.subscriptions import billing_mode, check_anchor, trial_end_given
 
 SHORTEST, LONGEST = HOUR // 2, DAY
 
@@ -37,7 +37,9 @@ def create_session(w: Ledger, p: Obj) -> Obj:
     items = _line_items(w, p) if mode == "subscription" else []
     session = _new_session(w, p, customer, items)
     w.put(session)
-    w.note(session["id"]).update({"params": p, "items": items})
+    data = p.get("subscription_data") or NOTHING
+    mode_given = {"subscription_data": data | {"billing_mode": billing_mode(w, data)}}  # the session's API version
+    w.note(session["id"]).update({"params": p | mode_given, "items": items})
     return session
 
 
@@ -54,10 +56,8 @@ def _line_items(w: Ledger, p: Obj) -> list[Obj]:
             raise invalid(f"The price specified is inactive. This field only accepts active prices.: {price['id']}",
                           f"{param}[price]")  # fmt: skip
         currency = same_currency(price, currency, f"{param}[price]")
-        quantity = given.get("quantity", 1)
-        if quantity < 1:
-            raise invalid("This value must be greater than or equal to 1.", f"{param}[quantity]")
-        amount = int(price["unit_amount"] or 0) * quantity
+        quantity = _quantity(price, given, param)
+        amount = int(price["unit_amount"] or 0) * (quantity or 0)
         product = w.find("product", price["product"]) or NOTHING
         items.append(w.new(
             "item", "li_", amount_discount=0, amount_subtotal=amount, amount_tax=0, amount_total=amount,
@@ -69,6 +69,21 @@ def _line_items(w: Ledger, p: Obj) -> list[Obj]:
                       "line_items")  # fmt: skip
     check_anchor(w, p.get("subscription_data") or NOTHING, recurring, "subscription_data[{}]")
     return items
+
+
+def _quantity(price: Obj, given: Obj, param: str) -> int | None:
+    """How many of a price; what is metered is counted, not bought."""
+    quantity = given.get("quantity")
+    if ((price["recurring"] or NOTHING).get("usage_type")) == "metered":
+        if quantity is not None:
+            raise invalid("Quantity should not be specified where usage_type is `metered`. Remove quantity from "
+                          f"`{param}`", f"{param}[quantity]")  # fmt: skip
+        return None
+    if quantity is None:
+        raise invalid(f"Quantity is required. Add `quantity` to `{param}`", f"{param}[quantity]")
+    if quantity < 1:
+        raise invalid("This value must be greater than or equal to 1.", f"{param}[quantity]")
+    return int(quantity)
 
 
 def _expiry(w: Ledger, p: Obj) -> int:

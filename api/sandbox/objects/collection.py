@@ -37,9 +37,10 @@ def invoices_of(w: Ledger, sub: Obj) -> list[Obj]:
 
 
 def deciding_invoice(w: Ledger, sub: Obj) -> Obj | None:
-    """The most recent invoice that is neither void nor a draft."""
+    """The most recent invoice that is not void. A draft is still to come, but for `unpaid`: there it stays one."""
+    ignored = ("void",) if sub["status"] == "unpaid" else ("void", "draft")
     for invoice in reversed(invoices_of(w, sub)):
-        if invoice["status"] not in ("void", "draft") and not pending_updates.held(w, sub, invoice):
+        if invoice["status"] not in ignored and not pending_updates.held(w, sub, invoice):
             return invoice
     return None
 

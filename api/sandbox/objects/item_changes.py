@@ -18,7 +18,7 @@ from interlock.api.sandbox.objects.lifecycle import ended_without_method, warn_o
 from interlock.api.sandbox.objects.payments import NO_METHOD
 from interlock.api.sandbox.objects.products import same_currency
 from interlock.api.sandbox.objects.prorations import prorate
-from interlock.api.sandbox.objects.subscriptions import insist, new_item, price_for, quantity_of
+from interlock.api.sandbox.objects.subscriptions import check_intervals, insist, new_item, price_for, quantity_of
 
 ITEMS_MAX = 20
 BILLING = ("items", "trial_end", "billing_cycle_anchor", "add_invoice_items")
@@ -42,7 +42,7 @@ def change(w: Ledger, sub: Obj, p: Obj, *, boundary: bool = False) -> None:
         _change_item(w, sub, items, given, n)
     if not items:
         raise invalid("A subscription must have at least one active item.", "items")
-    _one_interval(sub)
+    check_intervals(sub)
     if sub["status"] in ("active", "past_due", "unpaid"):
         _bill(w, sub, old, p, boundary)
 
@@ -128,14 +128,6 @@ def _alone(others: list[Obj], item: Obj, sub: Obj, n: int) -> None:
 
 def _interval(item: Obj) -> tuple[Any, Any]:
     return item["price"]["recurring"]["interval"], item["price"]["recurring"]["interval_count"]
-
-
-def _one_interval(sub: Obj) -> None:
-    if sub["billing_mode"]["type"] == "classic" and len({_interval(item) for item in sub["items"]["data"]}) > 1:
-        raise invalid(
-            "All prices on a subscription must have the same `recurring.interval` and `recurring.interval_count`. If "
-            "you meant to update an existing subscription item instead of creating a new one, make sure to include the "
-            "subscription item ID in your request.", "items")  # fmt: skip
 
 
 # -- its bill --------------------------------------------------------------------------------------

@@ -93,12 +93,16 @@ def create_session(w: Ledger, p: Obj) -> Obj:
     if name := p.get("configuration"):
         configuration = w.of("billing_portal.configuration", name, "configuration")
     else:
-        configuration = next((c for c in configurations if c["is_default"]), None) or create_configuration(
-            w, {"features": ALL_ON}
-        )
+        configuration = next((c for c in configurations if c["is_default"]), None)
+        if configuration is None and not w.account["portal_saved"]:
+            raise invalid(
+                "No configuration provided and your test mode default configuration has not been created. Provide a "
+                "configuration or create your default configuration at "
+                "https://dashboard.stripe.com/test/settings/billing/portal.")  # fmt: skip
+        configuration = configuration or create_configuration(w, {"features": ALL_ON})
     session = w.new(
         "billing_portal.session", "bps_", p, ("locale",), configuration=configuration["id"], customer=customer["id"],
-        flow=_flow(w, p["flow_data"], customer) if p.get("flow_data") else None,
+        flow=_flow(w, p["flow_data"], customer, configuration) if p.get("flow_data") else None,
         return_url=p.get("return_url") or configuration["default_return_url"],
     )  # fmt: skip
     session["url"] = f"{w.public_url}/p/{session['id']}"
@@ -122,7 +126,30 @@ FLOW_EXTRAS: dict[str, Obj] = {
 }
 
 
-def _flow(w: Ledger, data: Obj, customer: Obj) -> Obj:
+def refuses(sub: Obj, flow: str, configuration: Obj) -> str | None:
+    """Why the portal does not let this subscription be changed so; None where it does."""
+    feature, verb = ("update", "updated") if flow.startswith("subscription_update") else ("cancel", "canceled")
+    if flow == "subscription_pause":
+        return None
+    why = None
+    if not configuration["features"][f"subscription_{feature}"]["enabled"]:
+        why = f"the subscription {feature} feature in the portal configuration is disabled"
+    elif sub["status"] in ("canceled", "incomplete", "incomplete_expired"):
+        why = f"its status is {sub['status']}"
+    elif verb == "updated":
+        items: list[Obj] = sub["items"]["data"]
+        if len(items) > 1:
+            why = "it contains multiple items"
+        elif items[0]["price"]["recurring"]["usage_type"] == "metered":
+            why = "it contains a usage-based price"
+        elif sub["collection_method"] == "send_invoice":
+            why = "its collection method is send_invoice"
+        elif sub["schedule"]:
+            why = "it is managed by a subscription schedule"
+    return f"This subscription cannot be {verb} because {why}." if why else None
+
+
+def _flow(w: Ledger, data: Obj, customer: Obj, configuration: Obj) -> Obj:
     kind = data.get("type")
     if kind not in FLOWS:
         raise invalid(f"Invalid flow_data[type]: must be one of {', '.join(FLOWS[:-1])}, or {FLOWS[-1]}",
@@ -145,6 +172,8 @@ def _flow(w: Ledger, data: Obj, customer: Obj) -> Obj:
         sub = w.of("subscription", name, f"flow_data[{kind}][subscription]")
         if sub["customer"] != customer["id"]:
             raise no_such("subscription", name, f"flow_data[{kind}][subscription]", 400)
+        if refusal := refuses(sub, kind, configuration):
+            raise invalid(refusal, f"flow_data[{kind}][subscription]")
         flow[kind] = FLOW_EXTRAS.get(kind, NOTHING) | details
     return flow
 

@@ -179,7 +179,19 @@ def _resume(w: Ledger, sub: Obj, behavior: str) -> None:
         w.emit("customer.subscription.updated", sub)
 
 
+def migrate_subscription(w: Ledger, _p: Obj, id_: str) -> Obj:
+    """POST /v1/subscriptions/:id/migrate: classic → flexible, for good."""
+    sub = w.touch(living(w, id_))
+    if sub["billing_mode"]["type"] == "flexible":
+        raise invalid("This subscription's billing mode is already flexible.", "billing_mode")
+    flexible = {"proration_discounts": "included"}
+    sub["billing_mode"] = {"type": "flexible", "flexible": flexible, "updated_at": w.now}
+    w.emit("customer.subscription.updated", sub)
+    return sub
+
+
 ROUTES = (
+    Route("POST", "subscriptions/*/migrate", "subscription_migrate", migrate_subscription),
     Route("POST", "subscriptions/*", "subscription_update", update_subscription),
     Route("DELETE", "subscriptions/*", "subscription_cancel", cancel_subscription),
     Route("POST", "subscriptions/*/pause", "subscription_pause", pause_subscription),

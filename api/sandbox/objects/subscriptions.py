@@ -154,7 +154,7 @@ def _blank(w: Ledger, customer: Obj, p: Obj) -> Obj:
     sub = w.new(
         "subscription", "sub_", p, ("days_until_due", "default_source", "description"),
         automatic_tax={"disabled_reason": None, "enabled": False, "liability": None}, billing_cycle_anchor=anchor,
-        billing_mode=_billing_mode(p), billing_schedules=[], cancel_at_period_end=False,
+        billing_mode=billing_mode(w, p), billing_schedules=[], cancel_at_period_end=False,
         cancellation_details=dict.fromkeys(("comment", "feedback", "feedback_option", "reason")),
         collection_method=collection_method, currency="usd", customer=customer["id"], default_tax_rates=[],
         discounts=[], start_date=w.now, status="trialing" if trial_end else start,
@@ -174,6 +174,7 @@ def _blank(w: Ledger, customer: Obj, p: Obj) -> Obj:
     for n, given in enumerate(p["items"]):
         items.append(new_item(w, sub["id"], given, (w.now, trial_end or w.now), f"items[{n}]"))
         currency = same_currency(items[n]["price"], currency, f"items[{n}][price]")
+    check_intervals(sub)
     check_anchor(w, p, [item["price"] for item in items])
     if "cancel_at_period_end" in p or "cancel_at" in p:
         _first_period(w, sub)
@@ -181,9 +182,22 @@ def _blank(w: Ledger, customer: Obj, p: Obj) -> Obj:
     return sub
 
 
-def _billing_mode(p: Obj) -> Obj:
+def check_intervals(sub: Obj) -> None:
+    """In classic mode all items are billed together, so their intervals are one."""
+    intervals = {(i["price"]["recurring"]["interval"], i["price"]["recurring"]["interval_count"])
+                 for i in sub["items"]["data"]}  # fmt: skip
+    if len(intervals) > 1 and sub["billing_mode"]["type"] == "classic":
+        raise invalid(
+            "All prices on a subscription must have the same `recurring.interval` and `recurring.interval_count`. If "
+            "you meant to update an existing subscription item instead of creating a new one, make sure to include the "
+            "subscription item ID in your request.", "items")  # fmt: skip
+
+
+def billing_mode(w: Ledger, p: Obj) -> Obj:
+    """Classic or flexible, as the request says; without a word the API version decides."""
     given = p.get("billing_mode") or NOTHING
-    if given.get("type") == "classic":
+    usual = "flexible" if w.version >= "2025-09-30" else "classic"
+    if given.get("type", usual) == "classic":
         return {"type": "classic", "flexible": None}
     return {"type": "flexible", "flexible": {"proration_discounts": "included"} | (given.get("flexible") or NOTHING)}
 

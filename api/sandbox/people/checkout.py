@@ -28,7 +28,7 @@ def view(w: Ledger, id_: str) -> Obj:
     return {
         "session": session, "plan": item.get("description"), "amount": price.get("unit_amount"),
         "currency": price.get("currency"), "interval": (price.get("recurring") or NOTHING).get("interval"),
-        "trial_days": days or 0, "quantity": item.get("quantity", 1),
+        "trial_days": days or 0, "quantity": item.get("quantity") or 1,
         "customer_email": (session["customer_details"] or NOTHING).get("email"), "cards": offered(),
         "expires_at": session["expires_at"], "status": session["status"],
         "card_required": _card_required(session), "allow_promotion_codes": session["allow_promotion_codes"],
@@ -120,12 +120,13 @@ def _set_up(w: Ledger, session: Obj, method: str) -> str:
 
 def _subscribe(w: Ledger, session: Obj, customer: Obj, method: str | None) -> Obj:
     params = w.notes[session["id"]]["params"]
-    items = [{"price": i["price"]["id"], "quantity": i["quantity"]} for i in w.notes[session["id"]]["items"]
-             if i["price"]["type"] == "recurring"]  # fmt: skip
-    extra = [{"price": i["price"]["id"], "quantity": i["quantity"]} for i in w.notes[session["id"]]["items"]
-             if i["price"]["type"] != "recurring"]  # fmt: skip
+    bought: dict[bool, list[Obj]] = {True: [], False: []}
+    for item in w.notes[session["id"]]["items"]:
+        given = {"price": item["price"]["id"]}
+        given |= {} if item["quantity"] is None else {"quantity": item["quantity"]}
+        bought[item["price"]["type"] == "recurring"].append(given)
     data = dict(params.get("subscription_data") or NOTHING)
-    data |= {"items": items, "add_invoice_items": extra, "discounts": params.get("discounts")}
+    data |= {"items": bought[True], "add_invoice_items": bought[False], "discounts": params.get("discounts")}
     if method is not None:
         data["default_payment_method"] = method
     sub = open_subscription(w, customer, data, checkout=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from interlock.api.sandbox.core.cards import CARDS, DECLINES, OK, offered
 from interlock.api.sandbox.core.errors import NOTHING, Obj, invalid, no_such
 from interlock.api.sandbox.core.ledger import Ledger
-from interlock.api.sandbox.objects import collection, payments
+from interlock.api.sandbox.objects import collection, invoice_document, payments
 from interlock.api.sandbox.objects.invoices import pay_invoice
+from interlock.api.sandbox.objects.portal import refuses
 from interlock.api.sandbox.objects.subscription_changes import (
     cancel_subscription,
     pause_subscription,
@@ -85,6 +86,8 @@ def add_card(w: Ledger, id_: str, number: str) -> Obj:
 
 def _pay_latest(w: Ledger, sub: Obj, method: str) -> Obj:
     invoice = collection.deciding_invoice(w, sub)
+    if invoice is not None and invoice["status"] == "draft":
+        invoice_document.finalize(w, invoice)
     if invoice is None or invoice["status"] != "open":
         return {"subscription": sub["id"], "outcome": "nothing_due"}
     outcome = collection.collect(w, invoice, on_session=True, method=method, manual=True)
@@ -108,6 +111,9 @@ def renew(w: Ledger, id_: str, name: str) -> Obj:
 def update(w: Ledger, id_: str, name: str, price: str | None, quantity: int | None) -> Obj:
     """Another price or quantity."""
     sub = _living(w, id_, name)
+    configuration = w.get("billing_portal.configuration", w.get("billing_portal.session", id_)["configuration"])
+    if refusal := refuses(sub, "subscription_update", configuration):
+        raise invalid(refusal, "subscription")
     item: Obj = sub["items"]["data"][0]
     change: Obj = {"id": item["id"]} | ({"quantity": item["quantity"]} if "quantity" in item else {})
     if price:
