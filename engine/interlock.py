@@ -23,7 +23,6 @@ from interlock.engine.flow.streams import Hub, Watch
 from interlock.engine.flow.sweep import Difference, Progress, Reconciler
 from interlock.engine.store import Store, Work
 from interlock.engine.store.opening import open_store
-from interlock.engine.store.sqlite.store import SqliteStore
 from interlock.engine.units import records
 from interlock.engine.units.owners import redraw
 from interlock.engine.units.records import Decided, User
@@ -150,7 +149,7 @@ class Interlock:
 
     async def _start(self, store: Store) -> None:
         store.on_foreign_change = self._hub.hear
-        if isinstance(store, SqliteStore):
+        if store.exclusive:
             await self._truth.free_leases()
         work: dict[str, Callable[[], Awaitable[None]]] = {
             "asker": self._truth.run,
@@ -182,7 +181,7 @@ class Interlock:
         """Return what is shown of a user now.  Raises StoreUnavailable."""
         user = await self._store.read(lambda: records.user(user_id))
         if user is not None and self._is_stale(user):
-            await self._inbox.work(lambda unit: redraw(user_id, unit))
+            await self._inbox.work(lambda unit: redraw(user_id, unit), about=(user_id,))
             user = await self._store.read(lambda: records.user(user_id))
         if user is None or user.shown is None:
             return Shown(0, view.encode(view.nobody(user_id, self._config.catalogue), 0, 0))
@@ -305,7 +304,7 @@ class Interlock:
             now = int(self._config.clock())
             try:
                 for user_id in await self._store.read(lambda now=now: records.users_due(now)):
-                    await self._inbox.work(lambda unit, user_id=user_id: redraw(user_id, unit))
+                    await self._inbox.work(lambda unit, user_id=user_id: redraw(user_id, unit), about=(user_id,))
             except StoreUnavailable as error:
                 log.warning("the clock could not redraw: %s", error)
 

@@ -169,7 +169,7 @@ class Checkout:
         second_try: bool = False,
     ) -> CheckoutSession:
         wanted = f"{key}:{quantity}:{promotion_code or ''}"
-        buyer = await self._inbox.work(lambda unit: _buyer(user_id, unit))
+        buyer = await self._inbox.work(lambda unit: _buyer(user_id, unit), about=(user_id,))
         session = await self._still_open(user_id, buyer)
         self._refuse(buyer, key, has_open_session=session is not None)
         if session is not None and (session.intent == wanted or any(one.lives for one in buyer.holding.ours)):
@@ -177,7 +177,7 @@ class Checkout:
         if session is not None:
             await self._expire(user_id, session.session_id)
         if buyer.open_session is not None:  # its end made this the next intent
-            buyer = await self._inbox.work(lambda unit: _buyer(user_id, unit))
+            buyer = await self._inbox.work(lambda unit: _buyer(user_id, unit), about=(user_id,))
             self._refuse(buyer, key, has_open_session=False)
         discount = await self._discount(promotion_code)
         customer_id = await self._customer(user_id, buyer, email)
@@ -198,7 +198,7 @@ class Checkout:
         if made.url is None:
             raise StripeRefused("Stripe made a checkout session without an address")
         session = OpenCheckout(made.id, wanted, made.url, made.expires_at)
-        if not await self._inbox.work(lambda unit: _keep_session(user_id, session, unit)):
+        if not await self._inbox.work(lambda unit: _keep_session(user_id, session, unit), about=(user_id,)):
             await self._expire(user_id, made.id)
             raise AlreadySubscribed("another checkout was opened at the same moment; try again")
         return CheckoutSession(made.id, made.url, rfc3339(made.expires_at) or "")
@@ -206,12 +206,12 @@ class Checkout:
     async def _forget_customer(self, customer_id: str) -> None:
         """The customer was deleted in Stripe, and no event has told: the next checkout makes another."""
         report, now = CustomerReport(customer_id, None, deleted=True), int(self._config.clock())
-        await self._inbox.work(lambda unit: note_customer(report, now, unit, authoritative=True))
+        await self._inbox.work(lambda unit: note_customer(report, now, unit, authoritative=True), about=(customer_id,))
 
     async def _still_open(self, user_id: str, buyer: _Buyer) -> OpenCheckout | None:
         session = buyer.open_session
         if session is not None and session.expires_at <= self._config.clock():
-            await self._inbox.work(lambda unit: _close_session(user_id, session.session_id, unit))
+            await self._inbox.work(lambda unit: _close_session(user_id, session.session_id, unit), about=(user_id,))
             return None
         return session
 
@@ -230,7 +230,7 @@ class Checkout:
             session = decoded((await self._stripe.get(f"checkout/sessions/{session_id}")).body, wire.CheckoutSession)
             if session.status == "complete":
                 raise AlreadySubscribed("the checkout was just completed; its subscription is on its way") from error
-        await self._inbox.work(lambda unit: _close_session(user_id, session_id, unit))
+        await self._inbox.work(lambda unit: _close_session(user_id, session_id, unit), about=(user_id,))
 
     async def _customer(self, user_id: str, buyer: _Buyer, email: str | None) -> str:
         """Return the user's customer; made at most once, for its idempotency key is the user and a serial."""
@@ -241,7 +241,7 @@ class Checkout:
             params["email"] = email
         key = _digest("customer", user_id, buyer.customer_serial)
         made = await self._stripe.post("customers", wire.Ref, params, idempotency_key=key)
-        await self._inbox.work(lambda unit: _keep_customer(user_id, made.id, unit), about=made.id)
+        await self._inbox.work(lambda unit: _keep_customer(user_id, made.id, unit), about=(made.id, user_id))
         return made.id
 
     def _session_params(
@@ -297,7 +297,7 @@ class Checkout:
 
     async def portal(self, user_id: str, *, flow: str | None) -> str:
         """Return the address of the user's portal, opened at a flow where one is named."""
-        buyer = await self._inbox.work(lambda unit: _buyer(user_id, unit))
+        buyer = await self._inbox.work(lambda unit: _buyer(user_id, unit), about=(user_id,))
         customer_id = buyer.customer_id
         if customer_id is None or await self._store.read(lambda: _shared_customer(user_id, customer_id)):
             raise NoCustomer("there is no Stripe customer for this user yet; a checkout makes one")

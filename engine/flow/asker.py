@@ -175,7 +175,9 @@ class Truth:
 
     async def _commit(self, reading: Reading) -> Outcome:
         """Commit an answer; `pending` means that evidence overtook it, and the question stands, due at once."""
-        about = reading.facts.customer_id if reading.facts else None
+        facts = reading.facts
+        named = (facts.customer_id, facts.user_id) if facts else (reading.subscription_id,)
+        about = tuple(thing for thing in named if thing is not None)
         outcome = await self._inbox.work(lambda unit: take_answer(reading, unit), about=about)
         if outcome is Outcome.PENDING:
             due_ms = int(self._clock() * 1000)

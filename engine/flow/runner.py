@@ -22,6 +22,7 @@ from interlock.engine.store import Store, Work
 from interlock.engine.units.effects import Unit
 from interlock.engine.units.evidence import take
 from interlock.engine.wire import events as webhooks
+from interlock.engine.wire.events import Event
 from interlock.engine.wire.signature import verify
 
 T = TypeVar("T")
@@ -58,19 +59,19 @@ class Inbox:
     async def submit(self, body: bytes) -> Receipt:
         """Take one event that is known to be Stripe's: verified above, or listed by Stripe itself."""
         event = webhooks.read(body, self._config.user_metadata_keys)
-        about = event.customer_id or event.subscription_id
-        outcome = await self.work(lambda moment: take(event, body, moment), about=about)
+        outcome = await self.work(lambda moment: take(event, body, moment), about=about(event))
         self.counts[outcome.value] += 1
         return Receipt(event.id, outcome)
 
-    async def work(self, unit: Callable[[Unit], Work[T]], *, about: str | None = None) -> T:
+    async def work(self, unit: Callable[[Unit], Work[T]], *, about: tuple[str, ...] = ()) -> T:
         """Run a unit of work that may change what users see; wakes streams and the asker once it is committed.
 
-        Those `about` the same customer take turns, on whatever node.
+        `about` are lock keys, ids of customers and users: units with a key in common run one after another, across
+        nodes; others run side by side in one transaction.  A unit without keys has a transaction of its own.
         """
         moments: list[Unit] = []
 
-        def fresh() -> Work[T]:  # a unit may be started more than once; what counts is its last start
+        def fresh() -> Work[T]:  # the store may retry; use the attempt that committed
             moments.append(self.moment())
             return unit(moments[-1])
 
@@ -85,3 +86,14 @@ class Inbox:
     def moment(self) -> Unit:
         """Now, and what a unit of work needs to know."""
         return Unit(now=self._config.clock(), catalogue=self._config.catalogue, livemode=self._livemode)
+
+
+def about(event: Event) -> tuple[str, ...]:
+    """Return the ids of the customer and the users that an event names, or its own."""
+    named = (
+        event.customer_id,
+        event.facts.user_id if event.facts else None,
+        event.customer.user_id if event.customer else None,
+        event.checkout.user_id if event.checkout else None,
+    )
+    return tuple({thing for thing in named if thing is not None}) or (event.id,)

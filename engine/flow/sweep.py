@@ -246,7 +246,7 @@ class Reconciler:
                 wire.ref_id(session.customer),
                 usable_user(session.client_reference_id),
             )
-            await self._inbox.work(lambda unit: note_checkout(report, unit))
+            await self._inbox.work(lambda unit: note_checkout(report, unit), about=(session.id,))
         subscription_id = wire.ref_id(session.subscription)
         if subscription_id is not None:
             await self._truth.ask(subscription_id, "checkout")

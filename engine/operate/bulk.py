@@ -134,7 +134,7 @@ class PostgresBulk:
     @classmethod
     async def open(cls, url: str, *, exists: bool) -> PostgresBulk:
         await (await open_store(url, service=False)).close()
-        from interlock.engine.store.postgres.link import APPLICATION, Connector
+        from interlock.engine.store.postgres.connector import APPLICATION, Connector
 
         link = await Connector(url, f"{APPLICATION} move").connect(limited=False)
         bulk = cls(link.raw)

@@ -22,14 +22,20 @@ OnForeignChange: TypeAlias = Callable[[Iterable[str] | None], None]
 
 
 class Store(Protocol):
-    """One database.  Errors: StoreUnavailable when a unit of work could not be committed; it then left nothing."""
+    """One database.  Errors: StoreUnavailable when a unit of work could not be committed; it then left nothing.
 
+    `exclusive`: no other process can serve from the same database.
+    """
+
+    exclusive: bool
     on_foreign_change: OnForeignChange
 
-    async def write(self, work: Callable[[], Work[T]], *, about: str | None = None) -> T:
+    async def write(self, work: Callable[[], Work[T]], *, about: tuple[str, ...] = ()) -> T:
         """Run a unit of work in a transaction; return once it is durable.  It may be started more than once.
 
-        Units `about` the same customer take turns, where a database would run them side by side.
+        `about`: the ids of the customer and the user whose rows the unit finds.  Units about the same id run one
+        after another, across processes too; others may run side by side, in one transaction.  A unit that is about
+        nothing in particular has a transaction of its own where the database can run several.
         """
         ...
 
@@ -42,7 +48,10 @@ class Store(Protocol):
         ...
 
     def alone(self, name: str, rest: float) -> AbstractAsyncContextManager[bool]:
-        """Whether this process is to do it now: no other does, nor has finished it within `rest` seconds."""
+        """Lock a task across processes, with a cool-down.
+
+        True if no one runs `name`, and no one finished it in the last `rest` seconds.
+        """
         ...
 
     async def close(self) -> None:

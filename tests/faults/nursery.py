@@ -15,6 +15,7 @@ import signal
 import sqlite3
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -25,7 +26,7 @@ from interlock.api.app import create_app
 from interlock.api.commands import serve
 from interlock.api.settings import Settings
 from interlock.engine.flow import asker as truth
-from interlock.engine.store.sqlite import store as sqlite
+from interlock.engine.store.sqlite import batch as sqlite
 from interlock.engine.store.statements import STATEMENTS
 from interlock.engine.wire.client import StripeClient
 from tests.faults.processes import RUNNING
@@ -64,10 +65,16 @@ class _Watched:
         return self._connection.in_transaction
 
     def execute(self, sql: str, arguments: Any = ()) -> sqlite3.Cursor:
+        return self._run(self._connection.execute, sql, arguments)
+
+    def executemany(self, sql: str, many: Any) -> sqlite3.Cursor:
+        return self._run(self._connection.executemany, sql, many)
+
+    def _run(self, execute: Callable[[str, Any], sqlite3.Cursor], sql: str, arguments: Any) -> sqlite3.Cursor:
         name = _NAMES.get(sql, sql.partition(" ")[0])
         fate.pass_by(f"before {name}")
         self._each(f"before {name} of ", name)
-        cursor = self._connection.execute(sql, arguments)
+        cursor = execute(sql, arguments)
         fate.pass_by(f"after {name}")
         self._each(f"after {name} of ", name)
         self._done.append(name)

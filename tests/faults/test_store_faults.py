@@ -27,7 +27,7 @@ from interlock.engine.flow import asker as truth
 from interlock.engine.flow.runner import Inbox
 from interlock.engine.flow.streams import Hub
 from interlock.engine.store import Work
-from interlock.engine.store.sqlite import store as sqlite
+from interlock.engine.store.sqlite import batch as sqlite
 from interlock.engine.store.sqlite.store import SqliteStore
 from interlock.engine.store.statements import STATEMENTS
 from interlock.engine.units.effects import Unit
@@ -281,15 +281,21 @@ class Failing:
         return self._connection.in_transaction
 
     def execute(self, sql: str, arguments: Any = ()) -> Any:
+        return self._run(self._connection.execute, sql, arguments)
+
+    def executemany(self, sql: str, many: Any) -> Any:
+        return self._run(self._connection.executemany, sql, many)
+
+    def _run(self, execute: Callable[[str, Any], sqlite3.Cursor], sql: str, arguments: Any) -> sqlite3.Cursor:
         if sql == "ROLLBACK":
-            return self._connection.execute(sql)
+            return execute(sql, arguments)
         self._left -= 1
         self._seen.append(sql)
         if self._left == 0:
             if self._after:
-                self._connection.execute(sql, arguments).fetchall()
+                execute(sql, arguments).fetchall()
             raise sqlite3.OperationalError("disk I/O error")
-        return self._connection.execute(sql, arguments)
+        return execute(sql, arguments)
 
 
 def dump(path: Path) -> list[str]:
@@ -417,6 +423,40 @@ async def test_the_nth_statement_fails(
         at += 1
     assert places >= 4
     figure(8, f"{name}: fails at each of {places} statements, before and after: {count} × nothing left, then done")
+
+
+async def _three_at_once(folder: Path, monkeypatch: pytest.MonkeyPatch, at: int) -> tuple[list[str], list[int], int]:
+    """Take three events while one statement fails, once; their outcomes, the batches' sizes, how many statements."""
+    seen: list[str] = []
+    batches: list[int] = []
+
+    def failing_once(connection: sqlite3.Connection, locks: Any, jobs: list[Any]) -> list[Any]:
+        wrapped = Failing(connection, 0 if batches else at, after=False, seen=seen)
+        batches.append(len(jobs))
+        return transact(cast("sqlite3.Connection", wrapped), locks, jobs)
+
+    transact: Any = vars(sqlite)["_transact"]
+    await asyncio.to_thread(folder.mkdir)
+    store = await SqliteStore.open(folder / "interlock.db")
+    inbox = Inbox(store, Hub(), _settings(folder))
+    with monkeypatch.context() as patched:
+        patched.setattr(sqlite, "_transact", failing_once)
+        outcomes = await asyncio.gather(*(_take(inbox, event) for event in (_created, _gap[0], _failed)))
+        await store.close()
+    return outcomes, batches, len(seen)
+
+
+@pytest.mark.anyio
+async def test_the_nth_statement_of_a_batch_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, figure: Figure
+) -> None:
+    """Units that run in lockstep leave nothing either, whichever statement fails; then each is done, alone."""
+    expected, batches, places = await _three_at_once(tmp_path / "undisturbed", monkeypatch, 0)
+    assert (batches, places > 8) == ([3], True)
+    for at in range(2, places + 1):  # where BEGIN fails, trying each alone would wait as long for the same
+        outcomes, batches, _ = await _three_at_once(tmp_path / str(at), monkeypatch, at)
+        assert (outcomes, batches) == (expected, [3, 1, 1, 1])
+    figure(8, f"three units in lockstep: each of {places} statements fails once: all three done, each alone")
 
 
 @pytest.mark.anyio

@@ -81,7 +81,7 @@ class Crowd:
         reading = reading_of(
             msgspec.json.decode(body, type=wire.Subscription), self._life.seen_at, question, "reconcile"
         )
-        return await self._inbox.work(lambda moment: take_answer(reading, moment), about=f"cus_{place}")
+        return await self._inbox.work(lambda moment: take_answer(reading, moment), about=(f"cus_{place}",))
 
     async def shown(self, place: str) -> dict[str, Any]:
         """Return what this user is shown, without its version and date."""

@@ -8,7 +8,8 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, TypeVar
 
 from interlock.engine.store import Work
-from interlock.engine.store.sqlite.store import split
+from interlock.engine.store.sqlite.batch import run_together
+from interlock.engine.store.sqlite.migrate import split
 from interlock.engine.store.statements import SQLITE, migrations
 
 T = TypeVar("T")
@@ -25,13 +26,9 @@ def connect() -> sqlite3.Connection:
 
 
 def drive(connection: sqlite3.Connection, work: Work[T]) -> T:
-    """Step through a unit of work inside the transaction that is open."""
-    try:
-        statement, arguments = next(work)
-        while True:
-            statement, arguments = work.send(connection.execute(statement.sqlite, arguments).fetchall())
-    except StopIteration as end:
-        return end.value
+    """Step through a unit of work inside the transaction that is open, as a batch of it alone."""
+    (result,) = run_together(connection, [work], [()])
+    return result
 
 
 def commit(connection: sqlite3.Connection, work: Work[T]) -> T:
@@ -50,6 +47,8 @@ def commit(connection: sqlite3.Connection, work: Work[T]) -> T:
 class LiteStore:
     """A Store on such a database.  `before` is awaited before each unit of work: a place for delay and faults."""
 
+    exclusive = True
+
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
         self.on_foreign_change: Callable[[Iterable[str] | None], None] = lambda users: None
@@ -60,7 +59,7 @@ class LiteStore:
     async def after(self) -> None:
         """Let something happen after it was committed."""
 
-    async def write(self, work: Callable[[], Work[T]], *, about: str | None = None) -> T:
+    async def write(self, work: Callable[[], Work[T]], *, about: tuple[str, ...] = ()) -> T:
         """Run a unit of work in a transaction."""
         await self.before()
         result = commit(self.connection, work())

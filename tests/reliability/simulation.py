@@ -88,7 +88,7 @@ class Process(LiteStore):
         if not self.alive:
             raise asyncio.CancelledError
 
-    async def write(self, work: Callable[[], Work[T]], *, about: str | None = None) -> T:
+    async def write(self, work: Callable[[], Work[T]], *, about: tuple[str, ...] = ()) -> T:
         """Commit a unit of work; the process may die right before it, or right after, and nobody hears of it."""
         await asyncio.sleep(self._simulation.draw(0.02))
         self._check_alive()

@@ -82,7 +82,7 @@ class Timeline:
 
     async def _answer(self, inbox: Inbox, question: Question) -> Outcome:
         reading = reading_of(self._subs[question.subscription_id], NOW, question, "reconcile")
-        return await inbox.work(lambda unit: take_answer(reading, unit), about=self._customer(question))
+        return await inbox.work(lambda unit: take_answer(reading, unit), about=(self._customer(question),))
 
     def _customer(self, question: Question) -> str:
         return self.facts(question.subscription_id).customer_id

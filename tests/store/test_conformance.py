@@ -13,7 +13,7 @@ import pytest
 from interlock.engine.core.states import Outcome, Subscription
 from interlock.engine.errors import BadEvent, StoreUnavailable
 from interlock.engine.store import Work
-from interlock.engine.store.postgres import store as postgres
+from interlock.engine.store.postgres import lane as postgres
 from interlock.engine.store.sqlite import store as sqlite
 from interlock.engine.units import records
 from tests.kit.bodies import Bill, body_of, event
@@ -68,8 +68,8 @@ async def test_a_unit_that_fails_leaves_nothing_and_its_neighbours_stay(database
         yield from many(("decision_insert", (0, "evt_none", None, "webhook", *[None] * 5, "applied", None)))
 
     async with database.open() as store:
-        good = [store.write(lambda n=n: note(f"good {n}", "yes")) for n in range(10)]
-        bad = [store.write(lambda n=n: fails(n)) for n in range(10)]
+        good = [store.write(lambda n=n: note(f"good {n}", "yes"), about=(f"g{n}",)) for n in range(10)]
+        bad = [store.write(lambda n=n: fails(n), about=(f"b{n}",)) for n in range(10)]
         mixed = [job for pair in zip(good, bad, strict=True) for job in pair]
         results = await asyncio.gather(*mixed, return_exceptions=True)
     assert [type(result) for result in results[1::2]] == [StoreUnavailable, BadEvent] * 5
@@ -100,7 +100,9 @@ async def test_a_caller_that_is_cancelled_leaves_its_unit_whole_or_not_at_all(da
 async def test_writers_on_one_subscription_lose_no_evidence(database: Database) -> None:
     """The count of evidence is the fence of every answer: each writer sees what the one before it wrote."""
     async with database.open() as store:
-        counts = await asyncio.gather(*(store.write(lambda: count_one("sub_new")) for _ in range(60)))
+        counts = await asyncio.gather(
+            *(store.write(lambda: count_one("sub_new"), about=("sub_new",)) for _ in range(60))
+        )
         assert sorted(counts) == list(range(1, 61))
         assert (await store.write(lambda: held("sub_new"))).evidence == 60
 

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from interlock.engine.store.opening import sqlite_path
-from interlock.engine.store.postgres.link import PLANS
+from interlock.engine.store.postgres.connector import PLANS
+from interlock.engine.store.postgres.many import for_many, takes_many
 from interlock.engine.store.statements import STATEMENTS
 from tests.store.conftest import Database
 from tests.tools.fill import fill
@@ -114,16 +115,22 @@ async def on_postgres(url: str) -> AsyncGenerator[tuple[Any, Explain]]:
             "SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid, 1, false) FROM pg_index"
         ))  # fmt: skip
         found: dict[str, list[Way]] = {}
-        for name, statement in STATEMENTS.items():
+        for name, statement in prepared.items():
             given = f"({', '.join(['NULL'] * len(statement.parameters))})" if statement.parameters else ""
             plan = json.loads(await connection.fetchval(f"EXPLAIN (FORMAT JSON) EXECUTE {name}{given}"))
             found[name] = [*_ways_of_postgres(plan[0]["Plan"], begins_with)]
         return found
 
+    prepared = dict(STATEMENTS)
     connection = await connect(url, server_settings=PLANS)
     try:
         for name, statement in STATEMENTS.items():
             await connection.execute(f"PREPARE {name} AS {statement.postgres}")
+        types = dict(await connection.fetch("SELECT name, parameter_types::text[] FROM pg_prepared_statements"))
+        for name, statement in STATEMENTS.items():
+            if takes_many(statement):
+                await connection.execute(f"PREPARE {name}_for_many AS {for_many(statement, types[name])}")
+                prepared[f"{name}_for_many"] = statement
         yield connection, explain
     finally:
         await connection.close()
@@ -136,7 +143,8 @@ def strays(found: dict[str, list[Way]]) -> dict[str, list[Way]]:
         hows = {way.how for way in ways} - ({"range"} if name in IN_ORDER else set())
         return hows <= {"key"} and {way.by for way in ways} - {""} == BY_INDEX.get(name, set())
 
-    return {name: ways for name, ways in found.items() if name not in WHOLE and not right(name, ways)}
+    named = {name: (name.removesuffix("_for_many"), ways) for name, ways in found.items()}
+    return {name: ways for name, (of, ways) in named.items() if of not in WHOLE and not right(of, ways)}
 
 
 async def lived_in(database: Database) -> None:

@@ -141,7 +141,7 @@ async def test_what_waits_behind_a_locked_table_is_refused_in_time(
 ) -> None:
     """The time of a unit runs while it waits: all are refused in one unit's time, and none is stored afterwards."""
     monkeypatch.setattr("interlock.engine.store.postgres.store.JOB_SECONDS", 2.0)
-    monkeypatch.setattr("interlock.engine.store.postgres.store.LEAST_SECONDS", 1.0)
+    monkeypatch.setattr("interlock.engine.store.postgres.lane.LEAST_SECONDS", 1.0)
     async with postgres.open() as store:
         await store.write(lambda: many(("memo_put", ("before", "x"))))
         connection = await connect(postgres.url)
@@ -251,7 +251,7 @@ async def test_an_address_that_leads_nowhere_is_one_clear_line(
     server: Server, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A wrong DATABASE_URL is named, in a few seconds, and its password is not told."""
-    monkeypatch.setattr("interlock.engine.store.postgres.link._START_SECONDS", 0.5)
+    monkeypatch.setattr("interlock.engine.store.postgres.connector._START_SECONDS", 0.5)
     with pytest.raises(BadConfiguration, match="DATABASE_URL") as told:
         await open_store(url.format(folder=server.folder), service=True)
     assert "hush" not in str(told.value)

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from interlock.engine.store.postgres.link import CONNECT_SECONDS
+from interlock.engine.store.postgres.connector import CONNECT_SECONDS
 from interlock.engine.store.postgres.store import JOB_SECONDS
 from tests.kit.bodies import body_of
 from tests.kit.settings import bearer

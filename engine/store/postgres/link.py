@@ -1,20 +1,18 @@
-"""One connection to PostgreSQL: how it is made, bounded, and told the statements."""
+"""One connection to PostgreSQL: it executes the rounds of a batch, and ends in bounded time."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
-import logging
-import re
+from collections.abc import Iterable
 from typing import Any, Final
 
 import asyncpg  # pyright: ignore[reportMissingTypeStubs]
 
-from interlock.engine.errors import BadConfiguration
 from interlock.engine.store import Row
-from interlock.engine.store.statements import POSTGRES, Query, Statement, check_schema, migrations
-
-log = logging.getLogger("interlock.postgres")
+from interlock.engine.store.lockstep import Answers, Arguments, Group, Round
+from interlock.engine.store.postgres.many import as_one, for_many, locking_many, takes_many
+from interlock.engine.store.statements import Statement
 
 LOST: Final = (
     asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError, EOFError,
@@ -23,83 +21,92 @@ LOST: Final = (
 FAULTS: Final = (asyncpg.PostgresError, *LOST)
 """All that a database may do to a unit of work; `LOST` where it can't be reached."""
 
-APPLICATION: Final = "interlock"
-"""The name that PostgreSQL lists our connections by."""
-CONNECT_SECONDS: Final = 3.0
-_START_SECONDS: Final = 5.0
 _END_SECONDS: Final = 2.0
 _ALONE_SECONDS: Final = 5.0
-_LIMITS: Final = {
-    "statement_timeout": "5000",
-    "lock_timeout": "4000",  # longer than deadlock_timeout, which finds a circle after a second
-    "idle_in_transaction_session_timeout": "10000",
-    "tcp_user_timeout": "5000",
-}
-PLANS: Final = {
-    # Every statement that matters finds its rows by a key.  Its plan is made once a connection and stays that one,
-    # also where the tables were still empty then, or their statistics lie.
-    "plan_cache_mode": "force_generic_plan",
-    "enable_seqscan": "off",
-    "jit": "off",
-}
-_connect: Final[Any] = asyncpg.connect  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-_SCHEMA_LOCK: Final = 0x696E7465726C6F63
-_SETTINGS: Final = "SELECT current_setting('synchronous_commit'), current_setting('fsync'), pg_is_in_recovery()"
+_MOST_PREPARED: Final = 500
+"""Writes go together in many combinations, each a statement of its own; most that ever come are a few dozen."""
+_BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+_types: dict[Statement, list[str]] = {}
+"""The types of each statement's parameters, as PostgreSQL has them; the same on every connection."""
 
 
 class Link:
-    """A connection, with each statement, or company of statements, prepared when it is first used.
-
-    Writes that may wait do so, one a table, for the next statement that returns rows or for COMMIT, and go there
-    together: a round trip costs more than what it carries.  One a table, so that no two touch the same row.
-    READ COMMITTED: a statement sees what was committed when it began, not what the holder of the row that it waits for
-    was still storing elsewhere; where it reads more than that row, `lock_first` locks it in a statement before.
-    """
+    """A connection, with each statement prepared when it is first used."""
 
     def __init__(self, raw: Any) -> None:  # asyncpg's own; it has no types
         self.raw = raw
-        self._prepared: dict[tuple[Statement, ...], Any] = {}
-        self._waiting: dict[str, Query] = {}
+        self._prepared: dict[Any, Any] = {}
+        self._names = itertools.count(1)
 
-    async def fetch(self, statement: Statement, arguments: tuple[Any, ...]) -> list[Row]:
-        """Run a statement."""
-        if statement.may_wait and statement.writes is not None:
-            if statement.writes in self._waiting:
-                await self._send_waiting()
-            self._waiting[statement.writes] = statement, arguments
-            return []
-        if self._waiting:
-            await self._send_waiting()
-        if statement.lock_first is not None and not await self._run((statement.lock_first,), arguments):
-            return []
-        return await self._run((statement,), arguments)
+    async def begin(self, locks: Iterable[int]) -> None:
+        """Begin a transaction, and take these advisory locks in order, in one round trip."""
+        numbers = ",".join(map(str, locks))
+        taken = f"; SELECT count(pg_advisory_xact_lock(turn)) FROM unnest('{{{numbers}}}'::bigint[]) turn"
+        await self.raw.execute(_BEGIN + (taken if numbers else ""))
 
-    async def _run(self, names: tuple[Statement, ...], arguments: tuple[Any, ...]) -> list[Row]:
-        statement = self._prepared.get(names)
-        if statement is None:
-            # Named: asyncpg has PostgreSQL parse and plan an unnamed one again at each execution.
-            statement = await self.raw.prepare(_together(names), name=f"s{len(self._prepared)}")
-            self._prepared[names] = statement
-        return await statement.fetch(*arguments)
+    async def answer(self, asked: Round) -> Answers:
+        """Execute a round."""
+        locks: list[Group] = [(s.lock_first, many) for s, many in asked.asked if s.lock_first is not None]
+        if asked.told or locks:
+            await self._tell(asked.told, locks)
+        return [await self._ask(statement, many) for statement, many in asked.asked]
 
-    async def _send_waiting(self) -> None:
-        waiting, self._waiting = self._waiting, {}
-        names, arguments = zip(*waiting.values(), strict=True)
-        await self._run(names, tuple(itertools.chain.from_iterable(arguments)))
+    async def _tell(self, told: list[Group], locks: list[Group]) -> None:
+        """Execute all writes as one statement, and with it the first locks; most often there are no others."""
+        await self._execute_as_one(told, locks[:1])
+        for lock in locks[1:]:
+            await self._execute_as_one([], [lock])
 
-    async def commit(self) -> None:
-        """Send what waits, and commit."""
-        if self._waiting:
-            await self._send_waiting()
-        await self.raw.execute("COMMIT")
+    async def _execute_as_one(self, told: list[Group], locks: list[Group]) -> None:
+        groups = [*told, *locks]
+        key = tuple(statement for statement, _ in groups)
+        prepared = self._prepared.get(key)
+        if prepared is None:
+            parts: list[str] = []
+            before = 0
+            for statement, _ in groups:
+                types = await self._types_of(statement)
+                write = for_many if statement.writes else locking_many
+                parts.append(write(statement, types, before))
+                before += len(types)
+            prepared = await self._prepare(key, as_one(parts))
+        await prepared.fetch(*(column for _, many in groups for column in zip(*many, strict=True)))
+
+    async def _ask(self, statement: Statement, many: list[Arguments]) -> list[list[Row]]:
+        if len(many) == 1 or not takes_many(statement) or statement.writes:
+            prepared = self._prepared.get(statement) or await self._prepare(statement, statement.postgres)
+            return [await prepared.fetch(*arguments) for arguments in many]
+        key = (statement, "many")
+        prepared = self._prepared.get(key)
+        if prepared is None:
+            prepared = await self._prepare(key, for_many(statement, await self._types_of(statement)))
+        found: list[list[Row]] = [[] for _ in many]
+        rows: list[Row] = await prepared.fetch(*zip(*many, strict=True))
+        for row in rows:
+            number: int = row[0]
+            found[number - 1].append(row[1:])
+        return found
+
+    async def _types_of(self, statement: Statement) -> list[str]:
+        if statement not in _types:
+            prepared = self._prepared.get(statement) or await self._prepare(statement, statement.postgres)
+            _types[statement] = [parameter.name for parameter in prepared.get_parameters()]
+        return _types[statement]
+
+    async def _prepare(self, key: Any, sql: str) -> Any:
+        # Named: asyncpg has PostgreSQL parse and plan an unnamed one again at each execution.
+        prepared = await self.raw.prepare(sql, name=f"s{next(self._names)}")
+        if len(self._prepared) == _MOST_PREPARED:
+            del self._prepared[next(iter(self._prepared))]  # asyncpg closes it
+        self._prepared[key] = prepared
+        return prepared
 
     async def execute(self, sql: str) -> None:
-        """Run what needs no arguments, in one round trip."""
+        """Execute what needs no arguments, in one round trip."""
         await self.raw.execute(sql)
 
     async def roll_back(self) -> None:
         """Leave the transaction, where there is one; a connection that can't is given up."""
-        self._waiting.clear()
         try:
             if self.raw.is_in_transaction():
                 async with asyncio.timeout(_END_SECONDS):
@@ -134,88 +141,3 @@ class Link:
             f"alone:{name}",
             timeout=_ALONE_SECONDS,
         )
-
-
-def _together(statements: tuple[Statement, ...]) -> str:
-    """Write several statements as one: each but the last is a WITH of it, its arguments are numbered on."""
-    parts: list[str] = []
-    before = 0
-    for statement in statements:
-        sql = statement.postgres
-        shift = before
-        parts.append(re.sub(r"\$(\d+)", lambda match, shift=shift: f"${int(match[1]) + shift}", sql))
-        before += len(statement.parameters)
-    *first, last = parts
-    return "".join(f"{'WITH' if n == 0 else ','} w{n} AS ({sql}) " for n, sql in enumerate(first)) + last
-
-
-class Connector:
-    """Makes connections, all with the same limits."""
-
-    def __init__(self, url: str, application: str) -> None:
-        self.warnings: list[str] = []
-        self._url = url
-        self._settings = {**_LIMITS, **PLANS, "application_name": application}
-
-    async def connect(self, *, limited: bool = True) -> Link:
-        """Connect within a few seconds to a server that takes writes."""
-        settings = self._settings if limited else {"application_name": self._settings["application_name"]}
-        raw = await _connect(
-            self._url,
-            timeout=CONNECT_SECONDS,
-            statement_cache_size=0,
-            server_settings=settings,
-            target_session_attrs="read-write",
-        )
-        return Link(raw)
-
-    async def first(self) -> Link:
-        """Connect for the first time: a server that is just starting is waited for, a wrong address is not."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + _START_SECONDS
-        while True:
-            try:
-                return await self.connect(limited=False)
-            except (asyncpg.CannotConnectNowError, ConnectionRefusedError, FileNotFoundError) as error:
-                if loop.time() > deadline:
-                    raise BadConfiguration("DATABASE_URL: the database can't be reached") from error
-            except (*FAULTS, ValueError) as error:
-                words = error.args[0] if isinstance(error, asyncpg.PostgresError) else "the database can't be reached"
-                raise BadConfiguration(f"DATABASE_URL: {words}") from error
-            await asyncio.sleep(0.2)
-
-    async def look_at_settings(self, link: Link) -> None:
-        """Note what would lose acknowledged events.  A commit that does not wait for the disk is made to."""
-        commit, fsync, _ = (await link.raw.fetch(_SETTINGS))[0]
-        if commit == "off":
-            self.warnings.append("synchronous_commit is off in the database; Interlock turns it on for itself")
-            self._settings["synchronous_commit"] = "on"
-        if fsync == "off":
-            self.warnings.append("fsync is off in the database: what was acknowledged is lost when its machine stops")
-        for warning in self.warnings:
-            log.warning("%s", warning)
-
-
-async def migrate(connector: Connector) -> None:
-    """Bring the schema up to this program's, one process at a time; refuse one that a newer program has changed."""
-    link = await connector.first()
-    try:
-        await connector.look_at_settings(link)
-        async with link.raw.transaction():
-            await link.execute(f"SELECT pg_advisory_xact_lock({_SCHEMA_LOCK})")
-            await link.execute(
-                "CREATE TABLE IF NOT EXISTS schema_step (number bigint PRIMARY KEY, name text, checksum text)"
-            )
-            applied: dict[int, str] = dict(await link.raw.fetch("SELECT number, checksum FROM schema_step"))
-            steps = migrations(POSTGRES)
-            check_schema(applied, {step.number: step.checksum for step in steps})
-            for step in steps:
-                if step.number not in applied:
-                    await link.execute(step.sql)
-                    await link.raw.execute(
-                        "INSERT INTO schema_step VALUES ($1, $2, $3)", step.number, step.name, step.checksum
-                    )
-    except asyncpg.PostgresError as error:
-        raise BadConfiguration(f"DATABASE_URL: the schema could not be made: {error.args[0]}") from error
-    finally:
-        await link.close()

@@ -1,19 +1,21 @@
-"""PostgreSQL: many processes on one database, many connections each, one transaction a unit of work.
+"""PostgreSQL: many processes on one database, and in each a few connections that carry many units of work at a time.
 
-Every `write` waits in a queue that a few tasks drain, each with a connection of its own; callers never hold one,
-so a caller that is cancelled leaves no transaction open.  PostgreSQL itself gathers commits that wait for the
-disk at the same moment, so little is gained by putting several units into one transaction (measured: a seventh of
-the work, for each then needs a savepoint); apart, one that fails takes no other with it, and none waits for locks
-that another one's neighbour holds.
+Units of work that wait together go through one transaction in lockstep (`store.lockstep`): the database is asked once
+for all of them, and commits once.  Callers never hold a connection, so a caller that is cancelled leaves no
+transaction open.  Where a batch fails, whatever the reason, it leaves nothing, and each of its units has a transaction
+of its own, on other connections, so that one bad unit takes no other with it.
 
 What several transactions at once could break, and what keeps it whole:
 
-    one subscription    its row is locked before it is read (`load`), also one that was never seen
-    one customer        its units take turns by an advisory lock, which comes with BEGIN and costs no round trip;
-                        so they never wait for each other in a circle, and none overlooks what another is storing
-    one event, twice    its key; whoever comes second starts anew and then sees it
-    one user            its row is locked while its state is drawn of all its subscriptions
-    a circle after all  PostgreSQL ends one of the two, and that one starts anew
+    one customer, one user   advisory locks of all that a batch is `about`, taken in one order by the round trip that
+                             begins it; so batches never wait for each other in a circle, and no unit overlooks what
+                             another is storing for the same customer or user
+    one subscription         its row is locked before it is read (`load`), also one that was never seen; a batch locks
+                             its rows in one order
+    one event, twice         its key; the second one starts anew and then sees it
+    a user found later       (by the customer's metadata) the row is locked in a statement of its own; the next one
+                             then sees the latest commit
+    a circle after all       PostgreSQL ends one of the two, and that one starts anew
 
 The isolation is READ COMMITTED: each statement sees what was committed before it, so what is read under a lock
 is the latest.  Session locks, LISTEN and prepared statements need a connection that stays the same: connect
@@ -27,158 +29,77 @@ import contextlib
 import hashlib
 import logging
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
-from typing import Any, Final, Generic, NamedTuple, TypeVar
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from typing import Any, Final, TypeVar
 
 import asyncpg  # pyright: ignore[reportMissingTypeStubs]
 
 from interlock.engine.errors import StoreUnavailable
 from interlock.engine.store import OnForeignChange, Work
-from interlock.engine.store.postgres.link import APPLICATION, FAULTS, LOST, Connector, Link, migrate
+from interlock.engine.store.lockstep import Answers, lockstep
+from interlock.engine.store.postgres.connector import APPLICATION, Connector
+from interlock.engine.store.postgres.lane import Job, Lane, error_text
+from interlock.engine.store.postgres.link import FAULTS, LOST, Link
+from interlock.engine.store.postgres.migrate import migrate
 from interlock.engine.store.postgres.news import News
 
 log = logging.getLogger("interlock.postgres")
 T = TypeVar("T")
 
-WRITERS: Final = 8
-READERS: Final = 4
-MOST_WAITING: Final = 10_000
-"""Units of work that may wait; beyond it a caller is told to come back."""
+WRITERS: Final = 2
+ALONE: Final = 4
+READERS: Final = 2
+"""Tasks, each with a connection: for batches of units, for units that go alone, and for batches of reads."""
+BATCH: Final = 64
 JOB_SECONDS: Final = 8.0
 """How long a unit of work may take, from when it is asked for: it waits, and is done with all its restarts."""
-LEAST_SECONDS: Final = 3.0
-"""With less than this left none is begun.  Where much waits, the first in the queue are those with the least time left;
-begun with none, each would be cut off on its way, and take its connection with it."""
+_BATCH_SETTINGS: Final = {"lock_timeout": "1500"}
+"""How long a batch waits for a lock; then each unit goes alone, and only the one concerned waits on."""
 _TRIES: Final = 12
-_AWAY_SECONDS: Final = 0.5
 
 _START_ANEW: Final = (
     asyncpg.DeadlockDetectedError,
     asyncpg.SerializationError,
     asyncpg.UniqueViolationError,  # somebody else stored it first; the next try sees that
 )
+_GO_ALONE: Final = (*_START_ANEW, asyncpg.LockNotAvailableError)
 
 
-class _Job(NamedTuple, Generic[T]):
-    run: Callable[[Link], Awaitable[T]]
-    done: asyncio.Future[T]
-    deadline: float
+def _turn_of(thing: str) -> int:
+    """The advisory lock of a customer or user: 64 bits of a digest, so that two seldom share one."""
+    return int.from_bytes(hashlib.blake2b(thing.encode(), digest_size=8).digest(), signed=True)
 
 
-def _turn_of(about: str) -> int:
-    """The advisory lock of a customer: 64 bits of a digest, so that two seldom share one."""
-    return int.from_bytes(hashlib.blake2b(about.encode(), digest_size=8).digest(), signed=True)
-
-
-async def _drive(link: Link, work: Work[T]) -> T:
-    """Step through a unit of work, giving each statement's rows back to it."""
+async def _drive(link: Link, jobs: Sequence[Job[Any]], *, holding: bool) -> list[Any]:
+    """Step through the units of jobs together; return their results."""
+    steps = lockstep([job.work() for job in jobs], [job.about for job in jobs], holding=holding)
+    answers: Answers | None = None
     try:
-        statement, arguments = next(work)
         while True:
-            statement, arguments = work.send(await link.fetch(statement, arguments))
+            asked = next(steps) if answers is None else steps.send(answers)
+            answers = await link.answer(asked)
     except StopIteration as end:
         return end.value
-
-
-class _Lane:
-    """A queue of jobs and the tasks that do them, each on its own connection."""
-
-    def __init__(self, name: str, connector: Connector, tasks: int) -> None:
-        self._connector = connector
-        self._jobs: asyncio.Queue[_Job[Any] | None] = asyncio.Queue(MOST_WAITING)
-        self._away_until = 0.0
-        self._tasks = [asyncio.create_task(self._drain(), name=f"postgres {name} {n}") for n in range(tasks)]
-
-    async def do(self, run: Callable[[Link], Awaitable[T]]) -> T:
-        loop = asyncio.get_running_loop()
-        now = loop.time()
-        if now < self._away_until:
-            raise StoreUnavailable("the database can't be reached")
-        job = _Job(run, loop.create_future(), now + JOB_SECONDS)
-        try:
-            self._jobs.put_nowait(job)
-        except asyncio.QueueFull:
-            raise StoreUnavailable("too much waits for the database") from None
-        return await job.done
-
-    async def close(self) -> None:
-        for _ in self._tasks:
-            await self._jobs.put(None)
-        await asyncio.gather(*self._tasks)
-
-    async def _drain(self) -> None:
-        loop = asyncio.get_running_loop()
-        link: Link | None = None
-        while (job := await self._jobs.get()) is not None:
-            if loop.time() > job.deadline - LEAST_SECONDS:
-                _fail(job, TimeoutError())
-                continue
-            try:
-                async with asyncio.timeout_at(job.deadline):
-                    if link is None or link.raw.is_closed():  # the server went away, or was too slow for the last one
-                        link = await self._connect()
-                    result = await job.run(link)
-            except Exception as error:
-                _fail(job, error)
-                if link is not None and isinstance(error, TimeoutError):
-                    link.give_up()
-            else:
-                if not job.done.done():
-                    job.done.set_result(result)
-        if link is not None:
-            await link.close()
-
-    async def _connect(self) -> Link:
-        """Connect; where that fails, whoever waits behind hears of it too, and nobody tries for a moment."""
-        try:
-            return await self._connector.connect()
-        except Exception as error:
-            log.warning("the database can't be reached: %s", str(error) or type(error).__name__)
-            self._away_until = asyncio.get_running_loop().time() + _AWAY_SECONDS
-            ends = 0
-            while not self._jobs.empty():
-                job = self._jobs.get_nowait()
-                if job is None:
-                    ends += 1
-                else:
-                    _fail(job, error)
-            for _ in range(ends):
-                self._jobs.put_nowait(None)
-            raise
-
-
-def _fail(job: _Job[Any], error: Exception) -> None:
-    if job.done.done():
-        return
-    if isinstance(error, FAULTS):
-        unavailable = StoreUnavailable(_words(error))
-        unavailable.__cause__ = error
-        job.done.set_exception(unavailable)
-    else:
-        job.done.set_exception(error)
-
-
-def _words(error: Exception) -> str:
-    """What a caller is shown: no values of rows, no addresses."""
-    if isinstance(error, TimeoutError):
-        return "the database did not answer in time"
-    if isinstance(error, LOST):
-        return "the database can't be reached"
-    return f"the database refused: {type(error).__name__}"
 
 
 class PostgresStore:
     """A Store on one PostgreSQL database, which other processes may share.
 
-    A connection that breaks while COMMIT is on its way leaves open whether the unit of work was stored; its
-    caller is told StoreUnavailable, and doing it again does no harm, as for all that comes at least once.
+    A connection that breaks while COMMIT is on its way leaves open whether the units of work were stored; their
+    callers get StoreUnavailable, and doing it again does no harm, as for all that comes at least once.
     """
+
+    exclusive = False
 
     def __init__(self, connector: Connector) -> None:
         self.on_foreign_change: OnForeignChange = lambda users: None
         self._connector = connector
-        self._writing = _Lane("writer", connector, WRITERS)
-        self._reading = _Lane("reader", connector, READERS)
+
+        self._together = Lane(
+            "writer", connector, self._write_batch, tasks=WRITERS, at_once=BATCH, settings=_BATCH_SETTINGS
+        )
+        self._alone = Lane("alone", connector, self._write_alone, tasks=ALONE, at_once=1)
+        self._reading = Lane("reader", connector, self._read_batch, tasks=READERS, at_once=BATCH)
         self._news = News(connector, lambda users: self.on_foreign_change(users))
 
     @classmethod
@@ -188,38 +109,81 @@ class PostgresStore:
         await migrate(connector)
         return cls(connector)
 
-    async def write(self, work: Callable[[], Work[T]], *, about: str | None = None) -> T:
-        """Run a unit of work in a transaction of its own; return once it is committed."""
-        begin = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
-        if about is not None:
-            begin += f"; SELECT pg_advisory_xact_lock({_turn_of(about)})"
+    async def write(self, work: Callable[[], Work[T]], *, about: tuple[str, ...] = ()) -> T:
+        """Run a unit of work in a transaction; return once it is committed."""
+        return await self._do(self._together if about else self._alone, work, about)
 
-        async def transaction(link: Link) -> T:
-            for attempt in range(_TRIES):
-                try:
-                    return await self._attempt(link, begin, work)
-                except _START_ANEW as error:
-                    if attempt == _TRIES - 1:
-                        raise
-                    log.debug("a unit of work starts anew: %s", type(error).__name__)
-                    await asyncio.sleep(random.uniform(0, 0.002 * 2 ** min(attempt, 6)))  # noqa: S311
-            raise AssertionError("unreachable")
+    async def read(self, work: Callable[[], Work[T]]) -> T:
+        """Run a unit of work that only reads; those that ask at the same moment share a statement."""
+        return await self._do(self._reading, work, ())
 
-        return await self._writing.do(transaction)
+    async def _do(self, lane: Lane, work: Callable[[], Work[T]], about: tuple[str, ...]) -> T:
+        loop = asyncio.get_running_loop()
+        job = Job(work, about, loop.create_future(), loop.time() + JOB_SECONDS)
+        lane.put(job)
+        return await job.done
 
-    async def _attempt(self, link: Link, begin: str, work: Callable[[], Work[T]]) -> T:
+    async def _write_batch(self, link: Link, jobs: Sequence[Job[Any]]) -> None:
         try:
-            await link.execute(begin)
-            result = await _drive(link, work())
-            await link.commit()
+            results = await self._attempt(link, jobs)
+        except (*LOST, TimeoutError):
+            raise
+        except Exception as error:
+            if len(jobs) == 1 and not isinstance(error, _GO_ALONE):
+                raise
+            log.debug("%d units of work go alone: %s", len(jobs), type(error).__name__)
+            for job in jobs:
+                self._alone.put(job)
+            return
+        for job, result in zip(jobs, results, strict=True):
+            job.succeed(result)
+
+    async def _write_alone(self, link: Link, jobs: Sequence[Job[Any]]) -> None:
+        for attempt in range(_TRIES):
+            try:
+                (result,) = await self._attempt(link, jobs)
+            except _START_ANEW as error:
+                if attempt == _TRIES - 1:
+                    raise
+                log.debug("a unit of work starts anew: %s", type(error).__name__)
+                await asyncio.sleep(random.uniform(0, 0.002 * 2 ** min(attempt, 6)))  # noqa: S311
+            else:
+                jobs[0].succeed(result)
+                return
+
+    async def _attempt(self, link: Link, jobs: Sequence[Job[Any]]) -> list[Any]:
+        try:
+            await link.begin(sorted({_turn_of(thing) for job in jobs for thing in job.about}))
+            results = await _drive(link, jobs, holding=True)
+            await link.execute("COMMIT")
         except Exception:
             await link.roll_back()
             raise
-        return result
+        return results
 
-    async def read(self, work: Callable[[], Work[T]]) -> T:
-        """Run a unit of work that only reads, on a connection that can do nothing else."""
-        return await self._reading.do(lambda link: _drive(link, work()))
+    async def _read_batch(self, link: Link, jobs: Sequence[Job[Any]]) -> None:
+        try:
+            results = await _drive(link, jobs, holding=False)
+        except (*LOST, TimeoutError):
+            raise
+        except Exception:
+            if len(jobs) == 1:
+                raise
+            for job in jobs:
+                await self._read_one(link, job)
+        else:
+            for job, result in zip(jobs, results, strict=True):
+                job.succeed(result)
+
+    async def _read_one(self, link: Link, job: Job[Any]) -> None:
+        try:
+            (result,) = await _drive(link, [job], holding=False)
+        except (*LOST, TimeoutError):
+            raise
+        except Exception as error:
+            job.fail(error)
+        else:
+            job.succeed(result)
 
     def announce(self, users: Iterable[str]) -> None:
         """Let other processes know whose state changed.  It was committed before."""
@@ -227,27 +191,28 @@ class PostgresStore:
 
     @contextlib.asynccontextmanager
     async def alone(self, name: str, rest: float) -> AsyncGenerator[bool]:
-        """Yield whether this process is to do it: no other does, nor has finished it within `rest` seconds.
+        """Yield true where no other process runs `name`, and none finished it in the last `rest` seconds.
 
         The lock is a connection's own, and ends with it: one whose process dies is free at once.
         """
         try:
             link = await self._connector.connect()
         except Exception as error:
-            raise StoreUnavailable(_words(error)) from error
+            raise StoreUnavailable(error_text(error)) from error
         try:
             mine = await link.try_alone(name, rest)
             yield mine
             if mine:
                 await link.rest_from(name)
         except FAULTS as error:
-            raise StoreUnavailable(_words(error)) from error
+            raise StoreUnavailable(error_text(error)) from error
         finally:
             await link.close()
 
     async def close(self) -> None:
-        """Commit what waits, tell what is to be told, and let go of the database."""
-        await self._writing.close()
+        """Commit what waits, announce what is to be announced, and let go of the database."""
+        await self._together.close()
+        await self._alone.close()
         await self._reading.close()
         await self._news.close()
 
