@@ -8,6 +8,7 @@ tells the application afterwards, while an event stream waits for the applicatio
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import Any, Final, Protocol, cast, runtime_checkable
 
 from litestar.types import Receive, Scope, Send
@@ -16,7 +17,6 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from interlock.api.http.front import head, reply
 from interlock.api.http.problems import bare
-from interlock.api.http.whole_answer import WholeAnswer
 
 MAX_HEAD: Final = 1024 * 1024
 HEAD_WITHIN: Final = 30.0
@@ -32,6 +32,15 @@ class Stoppable(Protocol):
     """An application that has something to end before the server waits for its connections."""
 
     def on_stop(self) -> None: ...
+
+
+class Answering(RequestResponseCycle):
+    """One request and its answer; what the server itself has to say of it is a problem like all others."""
+
+    async def send_500_response(self) -> None:
+        """Called where the application failed, or was given up because the server stops."""
+        status, headers, body = bare("stopping" if isinstance(sys.exception(), asyncio.CancelledError) else "internal")
+        await reply(cast("Send", self.send), status, headers, body)
 
 
 class BoundedHttp(HttpToolsProtocol):
@@ -81,6 +90,8 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        if self._running is not None:
+            self._running.body = bytearray()  # nobody reads it any more, and the connection may stay for long
         if self.transport.is_closing():
             self._await_the_end()
 
@@ -106,7 +117,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._in_message = True
         super().on_headers_complete()
         if type(self.cycle) is RequestResponseCycle:
-            self.cycle.__class__ = WholeAnswer  # its method that sends is found when the application is called
+            self.cycle.__class__ = Answering
         if cast("Any", self.parser).should_upgrade():
             self.cycle.keep_alive = False  # what follows is read as something else by whoever knows the protocol
 

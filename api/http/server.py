@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import logging
 import resource
 import socket
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
-from interlock.api.http.connection import BoundedHttp
 from interlock.engine import errors
 
+log = logging.getLogger("interlock")
+
+TESTED: Final = ((0, 50), (0, 54))
+"""The oldest and the newest minor of uvicorn whose private methods `connection` was tested with; see pyproject.toml."""
 KEEP_ALIVE: Final = 75
 MAX_CONNECTIONS: Final = 16_384
 """At most so many at a time, streams included; fewer where the process may not have so many files open."""
@@ -67,7 +72,29 @@ def _at_most(limit: int, wanted: int) -> int:
     return wanted if limit == resource.RLIM_INFINITY else min(limit, wanted)
 
 
-def server_config(app: Any, workers: int = 1, *, date_header: bool = True) -> uvicorn.Config:
+def bounded_protocol(version: str = uvicorn.__version__) -> type[asyncio.Protocol] | Literal["httptools"]:
+    """Return the class of a connection: ours, or uvicorn's own where ours was not tested with this uvicorn.
+
+    Ours bounds slow and silent clients by overriding private methods of uvicorn's.
+    """
+    try:
+        from interlock.api.http.connection import BoundedHttp  # not at the head: another uvicorn may lack the names
+
+        if TESTED[0] <= tuple(int(part) for part in version.split(".")[:2]) <= TESTED[1]:
+            return BoundedHttp
+    except ImportError:
+        pass
+    oldest, newest = (f"{major}.{minor}" for major, minor in TESTED)
+    log.warning(
+        "uvicorn %s was not tested (%s to %s are): slow clients are not bounded here, put a proxy before the service",
+        *(version, oldest, newest),
+    )
+    return "httptools"
+
+
+def server_config(
+    app: Any, workers: int = 1, *, date_header: bool = True, version: str = uvicorn.__version__
+) -> uvicorn.Config:
     """Return how every server of ours runs.  No proxy header is believed: nothing here depends on one.
 
     Without `date_header` the application dates its answers itself, as one that lives on another clock must.
@@ -77,7 +104,7 @@ def server_config(app: Any, workers: int = 1, *, date_header: bool = True) -> uv
         factory=isinstance(app, str),
         workers=workers,
         loop="uvloop",
-        http=BoundedHttp,
+        http=bounded_protocol(version),
         ws="none",
         lifespan="on",
         log_config=LOGGING,
