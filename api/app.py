@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from importlib.metadata import PackageNotFoundError, version
@@ -12,6 +13,8 @@ from litestar.config.app import AppConfig
 from litestar.exceptions import NotFoundException
 from litestar.plugins import InitPlugin
 
+from interlock.api.clock import FollowedClock
+from interlock.api.http.cors import Cors
 from interlock.api.http.front import Front, tell
 from interlock.api.http.headers import add_security_headers, page_policy
 from interlock.api.http.limits import Admission, TokenBuckets
@@ -34,7 +37,9 @@ class InterlockApp:
     def __init__(self, runtime: Runtime, extra: Sequence[Router] = ()) -> None:
         self.runtime = runtime
         self.litestar = _litestar(runtime, extra)
-        self._front = Front(cast("Any", self.litestar), busiest(runtime))
+        front = Front(cast("Any", self.litestar), busiest(runtime))
+        origins = runtime.settings.cors_origins
+        self._front = Cors(front, origins, credentials=runtime.signs_in_itself) if origins else front
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one connection; untyped, since each framework has types of its own for ASGI."""
@@ -76,7 +81,7 @@ def asgi(settings: Settings | None = None, *, user_of: UserOf | None = None) -> 
     Enter `interlock_app.lifespan()` in your own lifespan.  `user_of` names the user of a request from what your own
     sign-in left in the ASGI scope, in place of bearer tokens.  Raises BadConfiguration.
     """
-    settings = settings or load_settings(bearers=user_of is None)
+    settings = settings or load_settings(with_tokens=user_of is None)
     return InterlockApp(make_runtime(settings, user_of=user_of))
 
 
@@ -91,7 +96,8 @@ def make_runtime(settings: Settings, config: Config | None = None, user_of: User
     """Put together what the routes need.  Raises BadConfiguration where the plan catalogue is wrong."""
     return Runtime(
         settings,
-        config or settings.engine_config(),
+        config
+        or settings.engine_config(FollowedClock(settings.sandbox_clock) if settings.sandbox_clock else time.time),
         admission=Admission(webhooks.MAX_WAITING, webhooks.MAX_BYTES_WAITING),
         buckets=TokenBuckets(billing.BURST, billing.PER_SECOND),
         user_of=user_of,

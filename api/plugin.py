@@ -31,7 +31,7 @@ class InterlockPlugin(InitPlugin, CLIPlugin):
 
     def __init__(self, path: str = "/", *, settings: Settings | None = None, user_of: UserOf | None = None) -> None:
         self._path = path
-        self._runtime: Runtime = make_runtime(settings or load_settings(bearers=user_of is None), user_of=user_of)
+        self._runtime: Runtime = make_runtime(settings or load_settings(with_tokens=user_of is None), user_of=user_of)
 
     @property
     def interlock(self) -> Interlock:

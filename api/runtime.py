@@ -12,6 +12,7 @@ from typing import Final, Protocol, TypeAlias
 from litestar.types import HTTPScope
 
 from interlock.api.auth.tokens import Refused, Tokens, User, bearer, require_secret
+from interlock.api.clock import FOLLOW_EVERY, FollowedClock
 from interlock.api.http.limits import Admission, Slots, TokenBuckets
 from interlock.api.http.problems import ApiError
 from interlock.api.settings import Settings
@@ -87,6 +88,9 @@ class Runtime:
     @asynccontextmanager
     async def serving(self, _: object = None) -> AsyncGenerator[None]:
         """Keep the engine open for the length of a block: Litestar's lifespan.  Raises BadConfiguration."""
+        clock = self.config.clock
+        if isinstance(clock, FollowedClock):
+            await clock.follow()
         try:
             self._interlock = await Interlock.open(self.config)
         except Exception as error:
@@ -94,16 +98,21 @@ class Runtime:
             log.critical("can't start: %s", error if isinstance(error, InterlockError) else type(error).__name__)
             raise
         self.streams.closing = False
-        watching = asyncio.create_task(self._end_streams_with_the_host())
+        beside = [asyncio.create_task(self._end_streams_with_the_host())]
+        if isinstance(clock, FollowedClock):
+            beside.append(asyncio.create_task(_follow(clock)))
         try:
             yield
         finally:
-            watching.cancel()
+            for task in beside:
+                task.cancel()
             self.streams.close()  # before the engine goes that they read from
             interlock, self._interlock = self._interlock, None
             if self._tokens is not None:
                 await self._tokens.close()
             await interlock.close()
+            if isinstance(clock, FollowedClock):
+                await clock.close()
 
     async def _end_streams_with_the_host(self) -> None:
         while True:
@@ -112,12 +121,17 @@ class Runtime:
                 self.streams.close()
                 return
 
+    async def look_at_the_clock(self) -> None:
+        """Take up the stand-in's time before something is judged by it; the real time needs no looking."""
+        if isinstance(self.config.clock, FollowedClock):
+            await self.config.clock.follow()
+
     async def user(self, scope: HTTPScope) -> User:
         """Return the user of a request; raise ApiError (401) where none is proven."""
         if self._user_of is None:
             assert self._tokens is not None
             return await self._tokens.user(bearer(scope))
-        if scope["method"] in _UNSAFE and _comes_from_another_site(scope):
+        if scope["method"] in _UNSAFE and self._comes_from_another_site(scope):
             raise ApiError("cross_site")
         user_id = self._user_of(scope)
         if user_id is None:
@@ -126,10 +140,30 @@ class Runtime:
             raise Refused("The signed-in user's id can't be used here.")
         return User(user_id)
 
+    def _comes_from_another_site(self, scope: HTTPScope) -> bool:
+        """Whether a browser says that a foreign page asked: the host's cookie alone must not be enough for that."""
+        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        foreign = headers.get(b"sec-fetch-site") in ("cross-site", "same-site")
+        return foreign and headers.get(b"origin") not in self.settings.cors_origins
+
+    @property
+    def signs_in_itself(self) -> bool:
+        """Whether the host that embeds this names the users."""
+        return self._user_of is not None
+
     def require_operator(self, scope: HTTPScope) -> None:
         """Raise ApiError where the request has not the operator's token: 401, or 404 where none is set."""
-        admin = self.settings.admin_token
-        require_secret(scope, () if admin is None else (admin,))
+        require_secret(scope, self.settings.admin_tokens)
+
+    def require_service(self, scope: HTTPScope) -> None:
+        """Raise ApiError where the request has no token of the host's backend: 401, or 404 where none is set."""
+        require_secret(scope, self.settings.service_tokens)
+
+
+async def _follow(clock: FollowedClock) -> None:
+    while True:
+        await asyncio.sleep(FOLLOW_EVERY)
+        await clock.follow()
 
 
 def server_stops() -> bool:
@@ -140,8 +174,3 @@ def server_stops() -> bool:
     """
     handlers = (signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM))
     return any(getattr(getattr(handler, "__self__", None), "should_exit", False) is True for handler in handlers)
-
-
-def _comes_from_another_site(scope: HTTPScope) -> bool:
-    """Whether a browser says that another site's page asked: the host's cookie alone must not be enough for that."""
-    return any(name == b"sec-fetch-site" and value in (b"cross-site", b"same-site") for name, value in scope["headers"])

@@ -9,6 +9,7 @@ import rich_click as click
 from interlock.api.app import create_app
 from interlock.api.commands.terminal import PORT, one_line, option, out
 from interlock.api.http import server
+from interlock.api.http.logs import logging_config
 from interlock.api.settings import load_settings
 from interlock.engine import no_telemetry
 
@@ -29,5 +30,6 @@ def serve(host: str, port: int, workers: int) -> None:
     with server.listen(host, port) as bound:
         address = f"{f'[{host}]' if ':' in host else host}:{bound.getsockname()[1]}"
         words = f"Interlock serves http://{address}"
-        if not server.serve(app, bound, workers, lambda: out.print(words, highlight=False)):
+        logs = logging_config(settings.log_level, settings.log_format)
+        if not server.serve(app, bound, workers, lambda: out.print(words, highlight=False), logs):
             sys.exit(1)

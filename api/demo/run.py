@@ -21,7 +21,8 @@ import msgspec
 
 from interlock.api.app import create_app
 from interlock.api.demo.page import DemoSettings, demo_router
-from interlock.api.http.server import LOGGING, Companion, server_config
+from interlock.api.http.logs import logging_config
+from interlock.api.http.server import Companion, server_config
 from interlock.api.sandbox import SandboxClock, create_sandbox
 from interlock.api.settings import Settings, load_settings
 from interlock.engine import BadConfiguration, Catalogue
@@ -131,7 +132,7 @@ class Sandbox:
 
     async def run(self, sockets: list[socket.socket]) -> None:
         """Serve both until a signal comes; the service stops first, so that nothing it asks is refused."""
-        logging.config.dictConfig(LOGGING)
+        logging.config.dictConfig(logging_config())
         stripe, service = self._apps()
         # The service measures its facts by the date of Stripe's answers, so it must be the sandbox's, and the only one.
         servers = [Companion(server_config(stripe, date_header=False)), Companion(server_config(service))]

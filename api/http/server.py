@@ -15,6 +15,7 @@ import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
+from interlock.api.http.logs import logging_config
 from interlock.engine import errors
 
 log = logging.getLogger("interlock")
@@ -27,34 +28,6 @@ MAX_CONNECTIONS: Final = 16_384
 _OTHER_FILES: Final = 128
 START_WITHIN: Final = 60
 STOP_WITHIN: Final = 10
-
-_QUIET: Final = ("uvicorn", "transitions", "stripe", "httpx", "httpcore", "aiosqlite")
-LOGGING: Final[dict[str, Any]] = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "filters": {"lines": {"()": "interlock.api.http.server.OneLine"}},
-    "handlers": {
-        "stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["lines"]},
-    },
-    "root": {"handlers": ["stderr"], "level": "INFO"},
-    # What would be noise, or would quote requests to Stripe.
-    "loggers": {name: {"level": "WARNING"} for name in _QUIET},
-}
-
-
-_CLIENTS_DOING: Final = ("Invalid HTTP request", "Unsupported upgrade", "No supported WebSocket")
-"""What uvicorn says of requests that are none: whoever likes could fill the log with it."""
-
-
-class OneLine:
-    """A log filter: a start that failed is told in one line by the application, so the server's trace is left out."""
-
-    def filter(self, record: Any) -> bool:
-        words = str(record.msg)
-        told = "Traceback (most recent call last)" in words
-        told |= words.startswith(("Application startup failed", *_CLIENTS_DOING))
-        return not (record.name == "uvicorn.error" and told)
 
 
 def most_connections() -> int:
@@ -93,7 +66,12 @@ def bounded_protocol(version: str = uvicorn.__version__) -> type[asyncio.Protoco
 
 
 def server_config(
-    app: Any, workers: int = 1, *, date_header: bool = True, version: str = uvicorn.__version__
+    app: Any,
+    workers: int = 1,
+    *,
+    date_header: bool = True,
+    logs: dict[str, Any] | None = None,
+    version: str = uvicorn.__version__,
 ) -> uvicorn.Config:
     """Return how every server of ours runs.  No proxy header is believed: nothing here depends on one.
 
@@ -107,7 +85,7 @@ def server_config(
         http=bounded_protocol(version),
         ws="none",
         lifespan="on",
-        log_config=LOGGING,
+        log_config=logs or logging_config(),
         log_level=None,
         access_log=False,
         proxy_headers=False,
@@ -135,12 +113,18 @@ def listen(host: str, port: int) -> socket.socket:
     return bound
 
 
-def serve(app: Any, bound: socket.socket, workers: int, on_start: Callable[[], None]) -> bool:
+def serve(
+    app: Any,
+    bound: socket.socket,
+    workers: int,
+    on_start: Callable[[], None],
+    logs: dict[str, Any] | None = None,
+) -> bool:
     """Serve until a signal ends it; return False where the service could not start.
 
     For more than one worker `app` is the import name of a factory.
     """
-    config = server_config(app, workers=workers)
+    config = server_config(app, workers=workers, logs=logs)
     if workers > 1:
         parent = _Workers(config, bound, on_start)
         parent.run()

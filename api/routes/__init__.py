@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from copy import copy
 from functools import partial
-from typing import Any, Final, TypeAlias, cast
+from typing import Annotated, Any, Final, TypeAlias, cast
 
 from litestar import Request, Router
 from litestar.connection import ASGIConnection
 from litestar.di import Provide
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
+from litestar.params import PathParameter
 from litestar.types import HTTPScope, Receive, Send
 
 from interlock.api.auth.tokens import User
 from interlock.api.http.front import Way
 from interlock.api.http.headers import secure
-from interlock.api.http.problems import HANDLERS
-from interlock.api.routes import billing, diagrams, health, subscription, webhooks
+from interlock.api.http.problems import HANDLERS, ApiError
+from interlock.api.routes import billing, diagrams, health, subscription, users, webhooks
 from interlock.api.runtime import Runtime
-from interlock.api.schema.docs import ANYONE, OPERATOR, USER
-from interlock.engine import Interlock
+from interlock.api.schema.docs import ANYONE, OPERATOR, SERVICE, USER
+from interlock.engine import Interlock, usable_user
 
 Handlers: TypeAlias = tuple[HTTPRouteHandler, ...]
 Connection: TypeAlias = ASGIConnection[Any, Any, Any, Any]
@@ -44,9 +46,15 @@ USERS: Final[Handlers] = (
     billing.create_checkout,
     billing.create_portal,
 )
+SERVICES: Final[Handlers] = (users.read_users,)
+"""For the host's own backend.  Every route of USERS is its too, under /users/{user_id}: see `twins`."""
+OF_ONE_USER: Final[Handlers] = (users.read_user, users.read_user_history)
+"""For the host's own backend, about the user whom the path names."""
 OPERATORS: Final[Handlers] = (health.metrics,)
 
 _USER: Final = "interlock.user"
+TWIN: Final = "/users/{user_id:str}"
+UserId = Annotated[str, PathParameter(description="A user's id, as in their tokens.")]
 
 
 def interlock_router(runtime: Runtime, path: str = "/") -> Router:
@@ -63,6 +71,14 @@ def interlock_router(runtime: Runtime, path: str = "/") -> Router:
         route_handlers=[
             Router("/", route_handlers=ANYONES, security=ANYONE),
             Router("/", route_handlers=USERS, security=USER, guards=[_user_guard(runtime)], dependencies=_USER_GIVEN),
+            Router("/", route_handlers=SERVICES, security=SERVICE, guards=[_service_guard(runtime)]),
+            Router(
+                "/",
+                route_handlers=[*OF_ONE_USER, Router(TWIN, route_handlers=twins())],
+                security=SERVICE,
+                guards=[_service_guard(runtime)],
+                dependencies=_USER_NAMED,
+            ),
             Router("/", route_handlers=OPERATORS, security=OPERATOR, guards=[_operator_guard(runtime)]),
         ],
         dependencies={
@@ -73,6 +89,16 @@ def interlock_router(runtime: Runtime, path: str = "/") -> Router:
         after_request=secure,
         request_max_body_size=billing.MAX_BODY,
     )
+
+
+def twins() -> list[HTTPRouteHandler]:
+    """Return every route of a user's once more, for your own backend: the path names the user, not a token."""
+    made: list[HTTPRouteHandler] = []
+    for handler in USERS:
+        twin = copy(handler)
+        twin.operation_id = f"{handler.operation_id}OfUser"
+        made.append(twin)
+    return made
 
 
 def busiest(runtime: Runtime) -> dict[tuple[str, str], Way]:
@@ -100,6 +126,15 @@ def _user_guard(runtime: Runtime) -> Guard:
     return require_user
 
 
+def _service_guard(runtime: Runtime) -> Guard:
+    async def require_service(connection: Connection, _: BaseRouteHandler) -> None:
+        scope = cast("HTTPScope", connection.scope)
+        if scope["method"] != "OPTIONS":
+            runtime.require_service(scope)
+
+    return require_service
+
+
 def _operator_guard(runtime: Runtime) -> Guard:
     async def require_operator(connection: Connection, _: BaseRouteHandler) -> None:
         scope = cast("HTTPScope", connection.scope)
@@ -113,4 +148,11 @@ def _proven_user(request: Request[Any, Any, Any]) -> User:
     return cast("dict[str, Any]", request.scope)[_USER]
 
 
+def _named_user(user_id: UserId) -> User:
+    if usable_user(user_id) is None:
+        raise ApiError("not_found")
+    return User(user_id)
+
+
+_USER_NAMED: Final = {"user": Provide(_named_user, sync_to_thread=False)}
 _USER_GIVEN: Final = {"user": Provide(_proven_user, sync_to_thread=False)}

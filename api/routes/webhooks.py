@@ -36,6 +36,7 @@ async def take_event(runtime: Runtime, scope: HTTPScope, receive: Receive, send:
     interlock, admission = runtime.interlock, runtime.admission
     body = await _body(receive, admission)
     size = len(body)
+    await runtime.look_at_the_clock()
     admission.take(size)
     try:
         receipt = await interlock.receive(body, signature)

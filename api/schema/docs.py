@@ -27,6 +27,7 @@ from interlock.api.http.problems import KINDS, MEDIA_TYPE, Problem, say
 from interlock.api.schema.page import Document, SchemaPage
 
 USER: Final[list[dict[str, list[str]]]] = [{"user": []}]
+SERVICE: Final[list[dict[str, list[str]]]] = [{"service": []}]
 OPERATOR: Final[list[dict[str, list[str]]]] = [{"operator": []}]
 STRIPE: Final[list[dict[str, list[str]]]] = [{"stripe": []}]
 ANYONE: Final[list[dict[str, list[str]]]] = [{}]
@@ -146,6 +147,7 @@ SCHEMES: Final[dict[str, SecurityScheme | Reference]] = {
 TAGS: Final = (
     Tag(name="subscription", description="What a user holds, now and on the way here."),
     Tag(name="billing", description="Ways to Stripe's pages, and what is sold."),
+    Tag(name="users", description="Any user, for your own backend."),
     Tag(name="webhooks", description="Where Stripe's events arrive."),
     Tag(name="machine", description="The state machine, drawn from the table that runs."),
     Tag(name="service", description="Health and figures."),

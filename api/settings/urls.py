@@ -26,7 +26,10 @@ def check_origin(name: str, text: str, *, with_path: bool = False) -> str:
     """Return the URL without its last slash; raise BadConfiguration where it has more than an origin (and a path)."""
     url = _split(name, text.strip())
     if "?" in text or (not with_path and url.path.strip("/")):
-        raise BadConfiguration(f"{name}: it must be an origin like https://example.com, with nothing after it")
+        what = (
+            "a URL like https://example.com/app, with no query" if with_path else "an origin like https://example.com"
+        )
+        raise BadConfiguration(f"{name}: it must be {what}, with nothing after it")
     if ".." in url.path or "//" in url.path:
         raise BadConfiguration(f"{name}: its path must be plain")
     return f"{url.scheme}://{url.netloc}{url.path}".rstrip("/")
@@ -37,6 +40,14 @@ def check_jwks_url(text: str) -> str:
     url = _split("JWT_JWKS_URL", text.strip())
     if url.scheme == "http" and not _loopback(url.hostname or ""):
         raise BadConfiguration("JWT_JWKS_URL: keys are fetched over https, or http on loopback only")
+    return text.strip()
+
+
+def check_hook_url(text: str) -> str:
+    """Return the URL; raise BadConfiguration where changes would be sent in the clear over a network."""
+    url = _split("HOOK_URL", text.strip())
+    if url.scheme == "http" and not _loopback(url.hostname or ""):
+        raise BadConfiguration("HOOK_URL: changes are sent over https, or http on loopback only")
     return text.strip()
 
 

@@ -108,5 +108,5 @@ HOSTS: Final = {host.__name__: host for host in (starlette, fastapi, django, lit
 
 if __name__ == "__main__":
     kind, port = sys.argv[1:]
-    host, _ = HOSTS[kind](interlock.load_settings(bearers=False))
+    host, _ = HOSTS[kind](interlock.load_settings(with_tokens=False))
     uvicorn.run(host, port=int(port), log_level="warning")

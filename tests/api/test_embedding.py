@@ -26,7 +26,7 @@ USER = {"X-Signed-In": "u_1"}
 
 def settings_of(folder: Path) -> interlock.Settings:
     """Settings of a host that names its users itself: no key for tokens."""
-    return interlock.load_settings(environment(folder, JWT_SECRET=None), bearers=False)
+    return interlock.load_settings(environment(folder, JWT_SECRET=None), with_tokens=False)
 
 
 @asynccontextmanager

@@ -40,12 +40,15 @@ def test_every_route_is_described(document: dict[str, Any]) -> None:
     """OpenAPI 3.1, each route once, with id, tag, words and who may ask; every schema is a JSON schema."""
     assert document["openapi"].startswith("3.1")
     described = {(method, path) for method, path, _ in operations(document)}
-    assert described == {
-        (m, p)
-        for handler in (*routes.ANYONES, *routes.USERS, *routes.OPERATORS)
-        for p in handler.paths
-        for m in handler.http_methods
+    plain = [*routes.ANYONES, *routes.USERS, *routes.OPERATORS, *routes.SERVICES, *routes.OF_ONE_USER]
+    there = {(m, p.replace(":str", "")) for handler in plain for p in handler.paths for m in handler.http_methods}
+    twins = {
+        (m, "/users/{user_id}" + p) for handler in routes.USERS for p in handler.paths for m in handler.http_methods
     }
+    assert described == there | twins
+    for _, path, operation in operations(document):
+        named = {parameter["name"] for parameter in operation.get("parameters", ()) if parameter["in"] == "path"}
+        assert named == set(re.findall(r"{(\w+)}", path)), path
     ids = [operation["operationId"] for _, _, operation in operations(document)]
     assert len(ids) == len(set(ids))
     tags = {tag["name"] for tag in document["tags"]}

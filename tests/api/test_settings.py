@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
+import json
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from interlock.api.auth.tokens import Tokens, User
+from interlock.api.http.problems import ApiError
 from interlock.api.settings import load_settings
 from interlock.engine.errors import BadConfiguration
-from tests.kit.settings import COMMAND, environment, process_environment
+from tests.kit.settings import COMMAND, environment, make_token, process_environment
 
 PEM, INFO = Encoding.PEM, PublicFormat.SubjectPublicKeyInfo
 RSA = rsa.generate_private_key(65537, 2048)
@@ -26,7 +32,38 @@ PRIVATE_PEM = RSA.private_bytes(PEM, PrivateFormat.PKCS8, NoEncryption()).decode
 LIVE = "sk_live_0123456789abcdef"
 KEYED = {"JWT_SECRET": None, "JWT_PUBLIC_KEY": RSA_PEM, "JWT_ALGORITHM": "RS256"}
 
+HOOK = "whsec_" + base64.b64encode(bytes(range(32))).decode()
+
 UNSAFE: list[tuple[str, dict[str, str | None]]] = [
+    ("SERVICE_TOKEN", {"SERVICE_TOKEN": "short"}),
+    ("SERVICE_TOKEN", {"SERVICE_TOKEN": "long-enough-for-one,,and-another"}),
+    ("SERVICE_TOKEN", {"SERVICE_TOKEN": "long enough, and with a space"}),
+    ("USER_METADATA_KEYS", {"USER_METADATA_KEYS": "uid,"}),
+    ("USER_METADATA_KEYS", {"USER_METADATA_KEYS": "x" * 41}),
+    ("USER_METADATA_KEYS", {"USER_METADATA_KEYS": "user[id]"}),
+    ("HOOK_URL", {"HOOK_URL": "https://a.example/hook"}),
+    ("HOOK_SECRET", {"HOOK_SECRET": HOOK}),
+    ("HOOK_URL", {"HOOK_URL": "http://a.example/hook", "HOOK_SECRET": HOOK}),
+    ("HOOK_SECRET", {"HOOK_URL": "https://a.example/hook", "HOOK_SECRET": "whsec_c2hvcnQ="}),
+    ("HOOK_SECRET", {"HOOK_URL": "https://a.example/hook", "HOOK_SECRET": HOOK.removeprefix("whsec_")}),
+    ("HOOK_SECRET", {"HOOK_URL": "https://a.example/hook", "HOOK_SECRET": "whsec_not-base-64-at-all-not-at-all-not!"}),
+    ("CORS_ORIGINS", {"CORS_ORIGINS": "*"}),
+    ("CORS_ORIGINS", {"CORS_ORIGINS": "https://a.example/app"}),
+    ("CORS_ORIGINS", {"CORS_ORIGINS": "https://a.example,"}),
+    ("LOG_LEVEL", {"LOG_LEVEL": "LOUD"}),
+    ("LOG_FORMAT", {"LOG_FORMAT": "xml"}),
+    ("USER_CLAIM", {"USER_CLAIM": ""}),
+    ("APP_URL", {"APP_URL": "https://a.example/app?x=1"}),
+    ("SANDBOX_CLOCK", {"SANDBOX_CLOCK": "127.0.0.1:8001"}),
+    (
+        "SANDBOX_CLOCK",
+        {
+            "SANDBOX_CLOCK": "http://127.0.0.1:8001",
+            "STRIPE_SECRET_KEY": LIVE,
+            "STRIPE_API_BASE": None,
+            "APP_URL": "https://a.example",
+        },
+    ),
     ("STRIPE_SECRET_KEY", {"STRIPE_SECRET_KEY": None}),
     ("STRIPE_SECRET_KEY", {"STRIPE_SECRET_KEY": ""}),
     ("STRIPE_SECRET_KEY", {"STRIPE_SECRET_KEY": "0123456789abcdef"}),
@@ -141,7 +178,7 @@ def test_defaults_and_files(tmp_path: Path) -> None:
     assert settings.tokens.secret is not None
     assert settings.tokens.secret.reveal() == "a-secret-from-a-file-of-32-bytes-and-more"
     assert settings.database_url == "sqlite:///interlock.db"
-    assert (settings.stripe_api_base, settings.reconcile_every, settings.admin_token) == (None, 3600, None)
+    assert (settings.stripe_api_base, settings.reconcile_every, settings.admin_tokens) == (None, 3600, ())
     assert settings.tokens.algorithm == "HS256"
 
 
@@ -158,3 +195,64 @@ def test_a_live_key_goes_to_stripe(base: str, tmp_path: Path) -> None:
     settings = load_settings(env)
     assert settings.engine_config().livemode
     assert settings.app_url == "https://a.example/app"
+
+
+def test_what_a_backend_and_a_frontend_need(tmp_path: Path) -> None:
+    """Hooks, origins, claims, metadata and logs: each as it is said, and the defaults where nothing is."""
+    plain = load_settings(environment(tmp_path, APP_URL="https://a.example/app", SERVICE_TOKEN=None))
+    assert plain.cors_origins == ("https://a.example",)
+    assert (plain.service_tokens, plain.hook_url, plain.log_level, plain.log_format) == ((), None, "INFO", "text")
+    assert plain.tokens is not None
+    assert (plain.tokens.user_claim, plain.tokens.email_claim) == ("sub", "email")
+    said = environment(
+        tmp_path,
+        CORS_ORIGINS="https://a.example, http://localhost:5173/",
+        HOOK_URL="http://localhost:9/hook",
+        HOOK_SECRET=f"{HOOK},{HOOK}",
+        USER_METADATA_KEYS="uid, user_id",
+        USER_CLAIM="org_id",
+        EMAIL_CLAIM="https://a.example/email",
+        LOG_LEVEL="debug",
+        LOG_FORMAT="JSON",
+    )
+    settings = load_settings(said)
+    assert settings.cors_origins == ("https://a.example", "http://localhost:5173")
+    assert settings.tokens is not None
+    assert (settings.tokens.user_claim, settings.tokens.email_claim) == ("org_id", "https://a.example/email")
+    assert (settings.log_level, settings.log_format) == ("DEBUG", "json")
+    config = settings.engine_config()
+    assert (config.user_metadata_keys, config.hook_url) == (("uid", "user_id"), "http://localhost:9/hook")
+    assert config.hook_secrets == (HOOK, HOOK)
+    assert load_settings(environment(tmp_path, CORS_ORIGINS="")).cors_origins == ()
+    assert HOOK not in f"{settings!r} {config!r}"
+
+
+def test_claims_name_user_and_mail(tmp_path: Path) -> None:
+    """USER_CLAIM is who pays, an organisation say; EMAIL_CLAIM is read where it holds an address."""
+    settings = load_settings(environment(tmp_path, USER_CLAIM="org", EMAIL_CLAIM="mail")).tokens
+    assert settings is not None
+    tokens = Tokens(settings, time.time)
+
+    def read(**claims: object) -> User:
+        return asyncio.run(tokens.user(make_token("somebody", **claims)))
+
+    assert (read(org="o_1", mail="a@b.example").id, read(org="o_1", mail="a@b.example").email) == ("o_1", "a@b.example")
+    assert [read(org="o_1", mail=mail).email for mail in (5, "", "nobody", "a b@c", "@")] == [None] * 5
+    for org in (None, "", 5, "x" * 201, " "):
+        with pytest.raises(ApiError, match="names no user"):
+            read(org=org)
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_log_lines(form: str, tmp_path: Path) -> None:
+    """A failed start is one line; as JSON it has the time in UTC, the level and the words."""
+    (tmp_path / "interlock.db").write_text("this is no database" * 100, "utf-8")
+    env = process_environment(environment(tmp_path, LOG_FORMAT=form))
+    done = subprocess.run([*COMMAND, "serve", "--port", "0"], env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert "can't start" in line
+    if form == "json":
+        entry = json.loads(line)
+        assert (entry["level"], entry["logger"]) == ("CRITICAL", "interlock")
+        assert entry["at"].endswith("Z")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from litestar.routes import HTTPRoute
 
 from interlock.api import routes
 from tests.kit.bodies import subscription_event
 from tests.kit.service import Service, StartService
-from tests.kit.settings import ADMIN_TOKEN, make_token
+from tests.kit.settings import ADMIN_TOKEN, SERVICE_TOKEN, make_token
 
 ANYONES = {
     ("GET", "/plans"),
@@ -32,18 +35,22 @@ def table(handlers: routes.Handlers) -> list[tuple[str, str]]:
 
 USERS = table(routes.USERS)
 OPERATORS = table(routes.OPERATORS)
+TWINS = [(method, f"/users/{{user_id}}{path}") for method, path in USERS]
+SERVICES = [
+    (method, path.replace(":str", "")) for method, path in table(routes.SERVICES) + table(routes.OF_ONE_USER)
+] + TWINS  # fmt: skip
 
 
 def test_every_route_is_somebodys(service: Service) -> None:
     """The running route table has no route that is neither a user's, an operator's nor meant for anyone."""
-    routes = {
-        (method, route.path.rstrip("/") or "/")
+    found = {
+        (method, route.path.replace("{user_id:str}", "{user_id}").rstrip("/") or "/")
         for route in service.app.litestar.routes
         if isinstance(route, HTTPRoute)
         for method in route.methods
         if method != "OPTIONS"
     }
-    assert routes == ANYONES | set(USERS) | set(OPERATORS)
+    assert found == ANYONES | set(USERS) | set(SERVICES) | set(OPERATORS)
     assert {path for _, path in USERS} >= {"/subscription", "/subscription/stream", "/checkout", "/portal"}
     assert OPERATORS == [("GET", "/metrics")]
 
@@ -104,3 +111,60 @@ def test_operators_routes(service: Service, start_service: StartService, method:
     closed = start_service(ADMIN_TOKEN=None)
     for headers in (right, {"Authorization": "Bearer None"}, {}):
         assert closed.request(method, path, headers=headers).status_code == 404
+
+
+def as_service(token: str = SERVICE_TOKEN) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+@pytest.mark.parametrize(("method", "path"), SERVICES)
+def test_services_routes(service: Service, start_service: StartService, method: str, path: str) -> None:
+    """A backend's route takes its token alone, no user's and no operator's, and every user's route has its twin."""
+    path = path.format(user_id="u_1")
+    for token in ("wrong", SERVICE_TOKEN + "x", SERVICE_TOKEN[:-1], make_token(), ADMIN_TOKEN, "\u00fc"):
+        headers = {"Authorization": f"Bearer {token}".encode()}
+        assert service.request(method, path, headers=headers, content=b"not json").status_code == 401
+    assert service.request(method, path).status_code == 401
+    if not path.endswith("/stream"):
+        assert service.request(method, path, headers=as_service(), content=b"{").status_code in (200, 400)
+
+
+def test_a_backend_has_its_own_token_or_none(start_service: StartService) -> None:
+    """Without SERVICE_TOKEN its routes are 404; with several, each is taken: that is how one is rotated."""
+    closed = start_service(SERVICE_TOKEN=None)
+    assert closed.request("GET", "/users/u_1", headers=as_service()).status_code == 404
+    closed.stop()
+    rotating = start_service(SERVICE_TOKEN="the-old-token-of-mine, the-new-token-of-mine")
+    for token in ("the-old-token-of-mine", "the-new-token-of-mine"):
+        assert rotating.request("GET", "/users/u_1", headers=as_service(token)).status_code == 200
+
+
+def test_a_backend_asks_for_anybody(service: Service, new_user: Callable[[], str]) -> None:
+    """The path names the user: state, ETag, history and the twins are what the user sees, in one call or for many."""
+    user, stranger = new_user(), new_user()
+    assert service.deliver(subscription_event(user, sub_id=f"sub_{user}", event_id=f"evt_{user}")).status_code == 200
+    own = service.get("/subscription", user)
+    for path in (f"/users/{user}", f"/users/{user}/subscription"):
+        seen = service.request("GET", path, headers=as_service())
+        assert (seen.json(), seen.headers["etag"]) == (own.json(), own.headers["etag"])
+        again = service.request("GET", path, headers=as_service() | {"If-None-Match": own.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b"")
+    many = service.request("POST", "/users", headers=as_service(), json={"ids": [stranger, user]}).json()
+    assert [state["state"] for state in many["items"]] == ["none", "active"]
+    assert many["items"][1] == own.json()
+    history = service.get("/subscription/history", user).json()
+    for path in (f"/users/{user}/history", f"/users/{user}/subscription/history"):
+        assert service.request("GET", path, headers=as_service()).json() == history
+    refused = service.request("POST", f"/users/{user}/checkout", headers=as_service(), json={"plan": "pro"})
+    assert (refused.status_code, refused.json()["code"]) == (409, "already_subscribed")
+    strange = "/users/%E2%80%AE%20%27x"
+    assert service.request("GET", strange, headers=as_service()).json()["user_id"] == "\u202e 'x"
+
+
+@pytest.mark.parametrize("ids", [[""], ["x" * 201], ["u"] * 101, "u", [1], ["a\0"], [" "]])
+def test_ids_that_are_none(service: Service, ids: Any) -> None:
+    """More than a hundred, or something that is no user's id, is a 400."""
+    answer = service.request("POST", "/users", headers=as_service(), json={"ids": ids})
+    assert answer.status_code == 400
+    if ids == ["x" * 201]:
+        assert service.request("GET", f"/users/{ids[0]}", headers=as_service()).status_code == 404

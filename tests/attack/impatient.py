@@ -14,12 +14,13 @@ from typing import Any
 from interlock.api import cli
 from interlock.api.auth import jwks
 from interlock.api.http import connection, server
+from interlock.api.http.logs import LOGGING
 from interlock.api.routes import billing, webhooks
 
 if __name__ == "__main__":
     told: dict[str, Any] = json.loads(sys.argv.pop(1))
-    server.LOGGING["root"]["level"] = "DEBUG"
-    server.LOGGING["loggers"]["uvicorn"]["level"] = "DEBUG"
+    LOGGING["root"]["level"] = "DEBUG"
+    LOGGING["loggers"]["uvicorn"]["level"] = "DEBUG"
     bounds = {
         "head": (connection, "HEAD_WITHIN"),
         "message": (connection, "MESSAGE_WITHIN"),

@@ -21,6 +21,7 @@ ROOT: Final = Path(__file__).parent.parent.parent
 WEBHOOK_SECRET: Final = "whsec_test_0123456789abcdef0123456789abcdef"
 JWT_SECRET: Final = "a-test-secret-that-is-longer-than-sixty-four-bytes-so-that-all-of-HS-fits"
 ADMIN_TOKEN: Final = "operator-token-for-tests"
+SERVICE_TOKEN: Final = "service-token-for-tests"
 PLANS: Final = """
 [access]
 past_due_grace_days = 7
@@ -91,6 +92,7 @@ def environment(folder: Path, **changes: str | None) -> dict[str, str]:
         "DATABASE_URL": f"sqlite:///{folder / 'interlock.db'}",
         "JWT_SECRET": JWT_SECRET,
         "ADMIN_TOKEN": ADMIN_TOKEN,
+        "SERVICE_TOKEN": SERVICE_TOKEN,
         "PLANS_FILE": str(plans),
         "APP_URL": "http://localhost:3000",
         "RECONCILE_EVERY": "0",
