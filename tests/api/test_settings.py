@@ -8,6 +8,7 @@ import json
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -233,7 +234,7 @@ def test_claims_name_user_and_mail(tmp_path: Path) -> None:
     assert settings is not None
     tokens = Tokens(settings, time.time)
 
-    def read(**claims: object) -> User:
+    def read(**claims: Any) -> User:
         return asyncio.run(tokens.user(make_token("somebody", **claims)))
 
     assert (read(org="o_1", mail="a@b.example").id, read(org="o_1", mail="a@b.example").email) == ("o_1", "a@b.example")
