@@ -21,8 +21,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     dropped (the event's id and outcome stay), 0 keeps them.  `reconcile_every` in seconds, 0 for no sweep.
     `user_metadata_keys` are the keys of Stripe's metadata that name the user; the first is written.
     `call_seconds` is how long one try of a call to Stripe may take, `whole_seconds` what somebody who waits for
-    Stripe waits at most, with every try of every call that it takes.  `user_metadata_keys` are the keys of Stripe's
-    metadata that name the user, the first is written.  Changes are sent to `hook_url`, signed with `hook_secrets`.
+    Stripe waits at most, with every try of every call that it takes.  Changes are sent to `hook_url`,
+    signed with `hook_secrets`.
     """
 
     stripe_key: str
@@ -36,7 +36,6 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     retention_days: int = 90
     call_seconds: float = 9.0
     whole_seconds: float = 18.0
-    user_metadata_keys: tuple[str, ...] = ("user_id",)
     hook_url: str | None = None
     hook_secrets: tuple[str, ...] = ()
     clock: Clock = time.time
