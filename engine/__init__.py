@@ -26,8 +26,11 @@ from interlock.engine.core.view import (
 from interlock.engine.errors import BadConfiguration, InterlockError
 from interlock.engine.flow.streams import Watch
 from interlock.engine.flow.sweep import Difference
-from interlock.engine.interlock import Entry, HistoryPage, Interlock, PlanShown, Shown
+from interlock.engine.interlock import Interlock
 from interlock.engine.operate.move import move
+from interlock.engine.read.history import Entry, HistoryPage
+from interlock.engine.read.prices import PlanShown
+from interlock.engine.read.state import Shown
 from interlock.engine.wire.client import no_telemetry
 from interlock.engine.wire.values import usable_user
 

@@ -1,9 +1,9 @@
-"""Asks Stripe for the truth about whatever a webhook could not prove.
+"""Asks Stripe about what a webhook could not prove.
 
     claim (a lease, and the count of evidence) → read Stripe → commit, if no evidence arrived meanwhile
 
-The three are separate steps, and a crash between any two leaves the question standing: the lease runs out and
-whoever is free asks again.  While Stripe is out of reach nothing is given up; one backing-off pause holds for
+The three are separate steps, and a crash between any two leaves the question standing: its lease ends, and any
+process asks again.  While Stripe is out of reach nothing is given up; one backing-off pause holds for
 all questions, so that an outage is not answered with a storm.
 """
 
@@ -18,7 +18,7 @@ from urllib.parse import quote
 from interlock.engine.config import Config
 from interlock.engine.core.states import Outcome
 from interlock.engine.errors import StoreUnavailable, StripeRefused, StripeUnavailable
-from interlock.engine.flow.runner import Inbox
+from interlock.engine.flow.runner import Runner
 from interlock.engine.store import Store, Work
 from interlock.engine.units import records
 from interlock.engine.units.evidence import Reading, take_answer
@@ -28,7 +28,7 @@ from interlock.engine.wire import reading
 from interlock.engine.wire.client import NoSuchObject, StripeClient, Unreadable, decoded
 from interlock.engine.wire.reports import CustomerReport
 
-log = logging.getLogger("interlock.truth")
+log = logging.getLogger("interlock.asker")
 
 AT_ONCE: Final = 8
 """Questions under way at a time: Stripe allows 100 reads a second, and other programs share them."""
@@ -40,7 +40,7 @@ EXPAND: Final = ["customer", "latest_invoice", "test_clock"]
 
 
 def claim(now_ms: int, limit: int) -> Work[list[Question]]:
-    """Lease what is due; whoever dies with a lease loses it."""
+    """Lease what is due; the lease of a process that dies ends by itself."""
     questions: list[Question] = []
     for subscription_id, attempts in (yield from records.lease_questions(now_ms, now_ms + LEASE_MS, limit)):
         evidence = yield from records.evidence_of(subscription_id)
@@ -80,19 +80,17 @@ def reading_of(subscription: wire.Subscription, date: int, question: Question, s
     )
 
 
-class Truth:
+class Asker:
     """The asker: a task that asks what is due, and an answer to a single question on demand."""
 
-    def __init__(self, store: Store, inbox: Inbox, stripe: StripeClient, config: Config) -> None:
+    def __init__(self, store: Store, runner: Runner, stripe: StripeClient, config: Config) -> None:
         self.asked = 0
         self.failed = 0
         self._store = store
-        self._inbox = inbox
+        self._runner = runner
         self._stripe = stripe
         self._clock = config.clock
-        self._wake = asyncio.Event()
         self._failures = 0
-        inbox.wake_asker = self._wake.set
 
     async def free_leases(self) -> None:
         """Forget the leases of a process that is gone; only where no other can be running."""
@@ -106,9 +104,9 @@ class Truth:
                 if len(under_way) == AT_ONCE:
                     _, under_way = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
                 under_way = {task for task in under_way if not task.done()}
-                self._wake.clear()
+                self._runner.questions.clear()
                 questions = await self._claim_due(AT_ONCE - len(under_way))
-                under_way |= {asyncio.create_task(self._ask(question)) for question in questions}
+                under_way |= {asyncio.create_task(self._answer_one(question)) for question in questions}
                 if not questions:
                     await self._sleep_until_due()
         finally:
@@ -116,7 +114,7 @@ class Truth:
                 task.cancel()
             await asyncio.gather(*under_way, return_exceptions=True)
 
-    async def ask(self, subscription_id: str, source: str) -> Outcome:
+    async def ask_now(self, subscription_id: str, source: str) -> Outcome:
         """Ask about one subscription now; returns what came of it.  Raises StripeUnavailable, StripeRefused."""
         while True:
             held = await self._store.write(lambda: records.subscription(subscription_id))
@@ -140,11 +138,11 @@ class Truth:
             due = None
         seconds = _LONGEST_SLEEP if due is None else min(due / 1000 - self._clock(), _LONGEST_SLEEP)
         try:
-            await asyncio.wait_for(self._wake.wait(), max(seconds, 0.01))
+            await asyncio.wait_for(self._runner.questions.wait(), max(seconds, 0.01))
         except TimeoutError:
             return
 
-    async def _ask(self, question: Question) -> None:
+    async def _answer_one(self, question: Question) -> None:
         """Ask, and commit; what fails stands again after a pause that grows while Stripe is out of reach."""
         self.asked += 1
         try:
@@ -154,9 +152,9 @@ class Truth:
             await self._postpone(question, error, question.attempts)
         except StripeUnavailable as error:
             self._failures += 1
-            # It keeps its place while it waits: fewer questions at a time while Stripe is away.
+            # Sleeping here holds one of the 8 slots, which throttles calls during an outage.
             await asyncio.sleep(await self._postpone(question, error, self._failures))
-            self._wake.set()
+            self._runner.questions.set()
         except StoreUnavailable:
             log.warning("the answer about %s could not be stored; its lease runs out", question.subscription_id)
 
@@ -170,7 +168,7 @@ class Truth:
             await self._store.write(lambda: records.postpone_question(question.subscription_id, due_ms))
         except StoreUnavailable:
             log.warning("could not note when to ask again about %s", question.subscription_id)
-        self._wake.set()
+        self._runner.questions.set()
         return pause
 
     async def _commit(self, reading: Reading) -> Outcome:
@@ -178,9 +176,9 @@ class Truth:
         facts = reading.facts
         named = (facts.customer_id, facts.user_id) if facts else (reading.subscription_id,)
         about = tuple(thing for thing in named if thing is not None)
-        outcome = await self._inbox.work(lambda unit: take_answer(reading, unit), about=about)
+        outcome = await self._runner.run(lambda unit: take_answer(reading, unit), about=about)
         if outcome is Outcome.PENDING:
             due_ms = int(self._clock() * 1000)
             await self._store.write(lambda: records.postpone_question(reading.subscription_id, due_ms))
-            self._wake.set()
+            self._runner.questions.set()
         return outcome

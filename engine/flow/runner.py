@@ -1,16 +1,17 @@
-"""The inbox: a webhook's bytes in, its outcome out, and in between it is on disk.
+"""Runs units of work: a webhook's bytes in, its outcome out, and in between it is on disk.
 
-    verify → read → one unit of work (seen before? weigh, write, redraw) in a group commit → outcome
+    verify → read → one unit (seen before? load, decide, note effects) → its effects → COMMIT → outcome
 
-No call to Stripe lies on this way.  What must be asked about is noted in the same transaction, and whoever
-asks (`truth`) is woken after it.
+Every unit ends alike (`whole`), and nothing acts before COMMIT: then streams are woken, other processes told, and
+the asker, where Stripe must be asked.  No call to Stripe lies on this way.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from msgspec import Struct
 
@@ -19,27 +20,44 @@ from interlock.engine.core.states import Outcome
 from interlock.engine.errors import BadSignature
 from interlock.engine.flow.streams import Hub
 from interlock.engine.store import Store, Work
+from interlock.engine.units import records
 from interlock.engine.units.effects import Unit
 from interlock.engine.units.evidence import take
-from interlock.engine.wire import events as webhooks
+from interlock.engine.units.projection import project_all
+from interlock.engine.wire import events
 from interlock.engine.wire.events import Event
 from interlock.engine.wire.signature import verify
 
 T = TypeVar("T")
 
+ASK_AFTER_MS: Final = 100
+"""How long to wait before asking Stripe: a burst about one subscription then makes one call."""
+
 
 class Receipt(Struct, frozen=True):
-    """What the sender of a webhook is told."""
+    """The answer to a webhook: its event and what came of it."""
 
     id: str
     outcome: Outcome
 
 
-class Inbox:
-    """Takes events in.  `wake_asker` is called when something is to be asked of Stripe."""
+def whole(unit: Unit, work: Work[T]) -> Work[T]:
+    """A unit's work with its end, as one transaction: save, project each touched user once, ledger, queue."""
+    result = yield from work
+    yield from unit.save_subscriptions()
+    yield from project_all(unit)
+    for entry in unit.ledger:
+        yield from records.add_decision(entry)
+    for subscription_id in unit.questions:
+        yield from records.add_question(subscription_id, int(unit.now * 1000) + ASK_AFTER_MS)
+    return result
+
+
+class Runner:
+    """Takes events in, and runs every other unit of work.  `questions` is set when Stripe is to be asked."""
 
     def __init__(self, store: Store, hub: Hub, config: Config) -> None:
-        self.wake_asker: Callable[[], None] = lambda: None
+        self.questions = asyncio.Event()
         self.counts: Counter[str] = Counter()
         self._store = store
         self._hub = hub
@@ -58,34 +76,35 @@ class Inbox:
 
     async def submit(self, body: bytes) -> Receipt:
         """Take one event that is known to be Stripe's: verified above, or listed by Stripe itself."""
-        event = webhooks.read(body, self._config.user_metadata_keys)
-        outcome = await self.work(lambda moment: take(event, body, moment), about=about(event))
+        event = events.read(body, self._config.user_metadata_keys)
+        outcome = await self.run(lambda unit: take(event, body, unit), about=about(event))
         self.counts[outcome.value] += 1
         return Receipt(event.id, outcome)
 
-    async def work(self, unit: Callable[[Unit], Work[T]], *, about: tuple[str, ...] = ()) -> T:
-        """Run a unit of work that may change what users see; wakes streams and the asker once it is committed.
+    async def run(self, work: Callable[[Unit], Work[T]], *, about: tuple[str, ...] = ()) -> T:
+        """Run one unit of work with its effects; returns once it is committed.
 
         `about` are lock keys, ids of customers and users: units with a key in common run one after another, across
         nodes; others run side by side in one transaction.  A unit without keys has a transaction of its own.
         """
-        moments: list[Unit] = []
+        started: list[Unit] = []
 
-        def fresh() -> Work[T]:  # the store may retry; use the attempt that committed
-            moments.append(self.moment())
-            return unit(moments[-1])
+        def start() -> Work[T]:  # the store may retry; the attempt that committed is the last
+            unit = Unit(self._config.clock(), self._config.catalogue, self._livemode)
+            started.append(unit)
+            return whole(unit, work(unit))
 
-        result = await self._store.write(fresh, about=about)
-        moment = moments[-1]
-        self._hub.publish(moment.touched)
-        self._store.announce(moment.touched)
-        if moment.asked:
-            self.wake_asker()
+        result = await self._store.write(start, about=about)
+        self._act(started[-1])
         return result
 
-    def moment(self) -> Unit:
-        """Now, and what a unit of work needs to know."""
-        return Unit(now=self._config.clock(), catalogue=self._config.catalogue, livemode=self._livemode)
+    def _act(self, unit: Unit) -> None:
+        """Do what a committed unit entails."""
+        if unit.changed:
+            self._hub.publish(unit.changed)
+            self._store.announce(unit.changed)
+        if unit.questions:
+            self.questions.set()
 
 
 def about(event: Event) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Who waits for whose state to change: the live streams of this process."""
+"""The live streams of this process: who waits for which user's state to change."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 class Watch:
-    """One waiter.  A change that came before it looked is not missed, and many count as one."""
+    """One waiter.  A change between two looks is not missed, and several count as one."""
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
@@ -53,6 +53,6 @@ class Hub:
             for watch in self._watches.get(user_id, ()):
                 watch.wake()
 
-    def hear(self, user_ids: Iterable[str] | None) -> None:
-        """Another process changed these users; everybody looks where it is not known whom."""
+    def changed_elsewhere(self, user_ids: Iterable[str] | None) -> None:
+        """Another process changed these users; None: it is not known which, so all look again."""
         self.publish(tuple(self._watches) if user_ids is None else user_ids)

@@ -1,14 +1,14 @@
-"""Reconciling: what is stored against what Stripe says, for whatever no webhook ever told.
+"""The sweep: what is stored against what Stripe says, for what no webhook reported.
 
-Two ways, and each heals alone: Stripe's list of events since the last one listed goes through the inbox as if
-it had been delivered (what was here before is a duplicate), and Stripe's list of subscriptions is compared
-with ours, each difference asked about and committed under the same fence as any other answer.
+Two ways, and each heals alone: the events that Stripe lists since the last one listed are taken as if they had been
+delivered (those stored already are duplicates), and the subscriptions that Stripe lists are compared with ours; each
+difference is asked about, and the answer committed under the same fence as any other.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from typing import Any, Final, TypeAlias
 from urllib.parse import quote
@@ -18,8 +18,8 @@ from msgspec import Raw, Struct
 
 from interlock.engine.core.states import ENDED, Facts, Outcome
 from interlock.engine.errors import BadEvent, InterlockError, StripeRefused
-from interlock.engine.flow.asker import Truth
-from interlock.engine.flow.runner import Inbox
+from interlock.engine.flow.asker import Asker
+from interlock.engine.flow.runner import Runner
 from interlock.engine.store import Store, Work
 from interlock.engine.units import records
 from interlock.engine.units.owners import note_checkout, owner_of_customer
@@ -31,19 +31,23 @@ from interlock.engine.wire.reading import facts_of
 from interlock.engine.wire.reports import CheckoutReport
 from interlock.engine.wire.values import usable_user
 
-log = logging.getLogger("interlock.reconcile")
+log = logging.getLogger("interlock.sweep")
 
 PAGE: Final = 100
 _CURSOR: Final = "events_listed_to"
-# Stripe takes 20 types at most; what is left out here only repeats what the others say.
-_REPEATED: Final = {
-    "customer.subscription.trial_will_end",
-    "checkout.session.async_payment_succeeded",
-    "checkout.session.async_payment_failed",
-}
-_TYPES: Final = [
-    name for name in EVENT_TYPES if name not in _REPEATED and not name.startswith("subscription_schedule.")
-]
+MOST_TYPES: Final = 20
+"""Types that Stripe takes in one list of events (docs.stripe.com/api/events/list); more are asked for in groups."""
+
+
+def groups_of(types: Sequence[str]) -> dict[str, list[str]]:
+    """Return event types in groups that Stripe takes, each by the name under which its cursor is kept."""
+    starts = range(0, len(types), MOST_TYPES)
+    groups = {_CURSOR + (f":{start}" if start else ""): list(types[start : start + MOST_TYPES]) for start in starts}
+    assert all(len(group) <= MOST_TYPES for group in groups.values()), "Stripe refuses more types"
+    return groups
+
+
+_GROUPS: Final = groups_of(EVENT_TYPES)
 
 Progress: TypeAlias = Callable[[int, int | None], None]
 
@@ -93,17 +97,17 @@ def _text(value: object) -> str:
     return "-" if value is None else str(value)
 
 
-class Reconciler:
+class Sweep:
     """Compares and repairs; the background sweep and `interlock reconcile` are its two users."""
 
-    def __init__(self, store: Store, inbox: Inbox, truth: Truth, stripe: StripeClient) -> None:
+    def __init__(self, store: Store, runner: Runner, asker: Asker, stripe: StripeClient) -> None:
         self._store = store
-        self._inbox = inbox
-        self._truth = truth
+        self._runner = runner
+        self._asker = asker
         self._stripe = stripe
 
     async def sweep(self) -> list[Difference]:
-        """Recover lost events, compare every subscription, close checkouts whose end nobody told; repair."""
+        """Recover lost events, compare every subscription, close checkouts whose end was not reported; repair."""
         await self.recover_events()
         found = await self.reconcile(user_id=None, dry_run=False, strangers=False)
         for session_id in await self._store.read(records.open_checkouts):
@@ -114,12 +118,15 @@ class Reconciler:
         return found
 
     async def recover_events(self) -> int:
-        """Put every event since the last one listed through the inbox; returns how many were new."""
-        cursor = await self._store.read(lambda: records.memo(_CURSOR))
+        """Take every event since the last one listed; returns how many were new."""
+        return sum([await self._recover(name, types) for name, types in _GROUPS.items()])
+
+    async def _recover(self, name: str, types: list[str]) -> int:
+        cursor = await self._store.read(lambda: records.memo(name))
         new = 0
         while cursor is not None:
             try:
-                answer = await self._stripe.get("events", ending_before=cursor, limit=PAGE, types=_TYPES)
+                answer = await self._stripe.get("events", ending_before=cursor, limit=PAGE, types=types)
             except StripeRefused:  # the cursor is older than the 30 days that Stripe keeps
                 break
             page = decoded(answer.body, _Page)
@@ -127,23 +134,23 @@ class Reconciler:
                 new += await self._take_again(bytes(raw))
             if page.data:
                 cursor = decoded(bytes(page.data[0]), wire.Ref).id
-                await self._remember(cursor)
+                await self._remember(name, cursor)
             if not page.has_more:
                 return new
-        await self._remember(await self._newest_event())
+        await self._remember(name, await self._newest_event(types))
         return new
 
-    async def _remember(self, cursor: str | None) -> None:
+    async def _remember(self, name: str, cursor: str | None) -> None:
         if cursor is not None:
-            await self._store.write(lambda: records.save_memo(_CURSOR, cursor))
+            await self._store.write(lambda: records.save_memo(name, cursor))
 
-    async def _newest_event(self) -> str | None:
-        page = decoded((await self._stripe.get("events", limit=1, types=_TYPES)).body, _Page)
+    async def _newest_event(self, types: list[str]) -> str | None:
+        page = decoded((await self._stripe.get("events", limit=1, types=types)).body, _Page)
         return decoded(bytes(page.data[0]), wire.Ref).id if page.data else None
 
     async def _take_again(self, body: bytes) -> int:
         try:
-            receipt = await self._inbox.submit(body)
+            receipt = await self._runner.submit(body)
         except BadEvent as error:
             log.warning("Stripe listed an event that can't be read: %s", error)
             return 0
@@ -201,7 +208,7 @@ class Reconciler:
         stored = ours.facts
         try:
             facts = facts_of(decoded(listed, wire.Subscription))
-        except Unreadable:  # that one is told, and the others are not left for it
+        except Unreadable:  # this one is reported, and the others are compared all the same
             log.warning("what Stripe says of %s could not be read", subscription_id)
             return [_not_compared(ours, subscription_id, "(unreadable)")]
         stranger = stored is None and not strangers and facts.user_id is None
@@ -227,7 +234,7 @@ class Reconciler:
         if dry_run:
             return found
         try:
-            outcome = await self._truth.ask(subscription_id, "reconcile")
+            outcome = await self._asker.ask_now(subscription_id, "reconcile")
         except InterlockError as error:
             log.warning("%s could not be repaired: %s", subscription_id, error)
             return found
@@ -236,7 +243,7 @@ class Reconciler:
         return [msgspec.structs.replace(difference, repaired=outcome is Outcome.APPLIED) for difference in found]
 
     async def _look_at_checkout(self, session_id: str) -> None:
-        """A session that is still open here: where Stripe has ended it, hear of it as its event would have told."""
+        """A session that is still open here: where Stripe has ended it, close it as its event would have done."""
         answer = await self._stripe.get(f"checkout/sessions/{session_id}")
         session = decoded(answer.body, wire.CheckoutSession)
         if session.status in ("complete", "expired"):
@@ -246,7 +253,7 @@ class Reconciler:
                 wire.ref_id(session.customer),
                 usable_user(session.client_reference_id),
             )
-            await self._inbox.work(lambda unit: note_checkout(report, unit), about=(session.id,))
+            await self._runner.run(lambda unit: note_checkout(report, unit), about=(session.id,))
         subscription_id = wire.ref_id(session.subscription)
         if subscription_id is not None:
-            await self._truth.ask(subscription_id, "checkout")
+            await self._asker.ask_now(subscription_id, "checkout")

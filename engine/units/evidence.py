@@ -1,9 +1,9 @@
 """What one event, or one answer of Stripe's, does to the store: the units of work around `decide`.
 
-    take(event)     a webhook: seen before? ours? → read what is known → decide → write → redraw its user
-    take_answer(reading) what Stripe answered about one subscription: the same, and the events that waited for it
+    take(event)           a webhook: seen before? ours? → load what is known → decide → note the effects
+    take_answer(reading)  what Stripe answered about one subscription: the same, and the events that waited for it
 
-Everything here is one transaction, whole or not at all.
+Each is one transaction, whole or not at all; the runner ends it.
 """
 
 from __future__ import annotations
@@ -17,14 +17,12 @@ from interlock.engine.core.machine import decide
 from interlock.engine.core.states import Decision, Evidence, Facts, Kind, Outcome, State, Subscription
 from interlock.engine.store import Work
 from interlock.engine.units import records
-from interlock.engine.units.effects import Unit, ask, record, write_ledger
+from interlock.engine.units.effects import Unit
 from interlock.engine.units.owners import (
     note_checkout,
     note_customer,
     owner_of,
     owner_of_customer,
-    redraw,
-    share,
 )
 from interlock.engine.units.records import EventName, StoredEvent, StoredSubscription
 from interlock.engine.wire.events import Event
@@ -71,7 +69,6 @@ def take(event: Event, body: bytes, unit: Unit) -> Work[Outcome]:
         payload=payload,
     )
     yield from records.add_event(stored)
-    yield from write_ledger(unit)
     return outcome
 
 
@@ -79,22 +76,22 @@ def _about_subscription(event: Event, subscription_id: str, unit: Unit) -> Work[
     assert event.evidence is not None
     if event.checkout is not None:
         yield from note_checkout(event.checkout, unit)
-    held = yield from records.subscription(subscription_id)
+    held = yield from unit.subscription(subscription_id)
     known, evidence = held.known, event.evidence
     if event.bill is not None:
         known, bill = yield from _note_bill(known, event.bill)
         evidence = msgspec.structs.replace(evidence, consistent_with=bills.expected_states(bill, known))
     decision = decide(known, evidence, event.facts)
-    owner = yield from _settle(held, decision, event.facts, event, "webhook", unit)
+    owner = yield from _note_decision(held, decision, event.facts, event, "webhook", unit)
     if owner is None and decision.outcome in (Outcome.APPLIED, Outcome.UNCHANGED):
         if decision.before is State.NONE:  # its customer may name a user
-            yield from ask(subscription_id, unit)
+            unit.ask(subscription_id)
         return Outcome.UNLINKED
     return decision.outcome
 
 
 def _about_customer(event: Event, unit: Unit) -> Work[tuple[Outcome, str | None]]:
-    """Hear of a customer: learn whose it is, and ask about its subscriptions where the event may concern them.
+    """Note whose a customer is, and ask about its subscriptions where the event may concern them.
 
     Returns the outcome, and the subscription whose answer will settle it, where one is asked about.
     """
@@ -114,7 +111,7 @@ def _about_customer(event: Event, unit: Unit) -> Work[tuple[Outcome, str | None]
     else:
         outcome = Outcome.UNCHANGED if known else Outcome.IGNORED
     if user_id is not None and outcome is not Outcome.IGNORED:
-        record(unit, event, "webhook", user_id, asked, outcome=outcome)
+        unit.record(event, "webhook", user_id, asked, outcome=outcome)
     return outcome, asked
 
 
@@ -124,12 +121,12 @@ def _hint_to_all(event: Event, unit: Unit) -> Work[str | None]:
     if event.evidence is None or event.evidence.consistent_with:
         return asked
     for subscription_id in (yield from records.subscriptions_of_customer(event.customer_id)):
-        held = yield from records.subscription(subscription_id)
+        held = yield from unit.subscription(subscription_id)
         decision = decide(held.known, event.evidence, None)
         if decision.outcome is Outcome.PENDING:
             asked = subscription_id
-            yield from records.save_subscription(decision.after, held.user_id)
-            yield from ask(subscription_id, unit)
+            unit.put(decision.after, held.user_id)
+            unit.ask(subscription_id)
     return asked
 
 
@@ -140,7 +137,7 @@ def take_answer(reading: Reading, unit: Unit) -> Work[Outcome]:
     """Commit what Stripe answered.  Returns `pending` when evidence arrived meanwhile: ask again."""
     if reading.facts is None:
         return (yield from _no_such_subscription(reading, unit))
-    held = yield from records.subscription(reading.subscription_id)
+    held = yield from unit.subscription(reading.subscription_id)
     evidence = Evidence(kind=Kind.ANSWER, created=reading.date, evidence_at_ask=reading.evidence_at_ask)
     decision = decide(held.known, evidence, reading.facts)
     if decision.outcome is Outcome.PENDING:
@@ -148,17 +145,16 @@ def take_answer(reading: Reading, unit: Unit) -> Work[Outcome]:
     if reading.customer is not None and (
         yield from note_customer(reading.customer, reading.date, unit, authoritative=True)
     ):
-        held = yield from records.subscription(reading.subscription_id)  # it may be another's by now
+        held = yield from unit.subscription(reading.subscription_id)  # it may be another's by now
     if reading.bill is not None:
         noted, _ = yield from _note_bill(decision.after, reading.bill)
         decision = msgspec.structs.replace(decision, after=noted)
     waiting = yield from records.pending_events(reading.subscription_id)
     newest = waiting[0] if waiting else None
     source = "webhook" if waiting else reading.source
-    owner = yield from _settle(held, decision, reading.facts, newest, source, unit)
+    owner = yield from _note_decision(held, decision, reading.facts, newest, source, unit)
     yield from _close_waiting(waiting, decision.outcome, owner, reading.subscription_id, unit)
     yield from records.close_question(reading.subscription_id)
-    yield from write_ledger(unit)
     return decision.outcome
 
 
@@ -170,26 +166,25 @@ def _close_waiting(
         its_outcome = Outcome.STALE if position else outcome
         yield from records.set_outcome(event.id, its_outcome.value)
         if position:
-            record(unit, event, "webhook", user_id, subscription_id, outcome=its_outcome)
+            unit.record(event, "webhook", user_id, subscription_id, outcome=its_outcome)
 
 
 def _no_such_subscription(reading: Reading, unit: Unit) -> Work[Outcome]:
     """Stripe knows no such subscription (another account's, or deleted test data): given up, kept for replay."""
-    held = yield from records.subscription(reading.subscription_id)
+    held = yield from unit.subscription(reading.subscription_id)
     if held.known.evidence != reading.evidence_at_ask:
-        return Outcome.PENDING  # something was heard of it meanwhile
+        return Outcome.PENDING  # an event about it arrived meanwhile
     for event in (yield from records.pending_events(reading.subscription_id)):
         yield from records.set_outcome(event.id, Outcome.FAILED.value)
-        record(unit, event, "webhook", held.user_id, reading.subscription_id, outcome=Outcome.FAILED)
+        unit.record(event, "webhook", held.user_id, reading.subscription_id, outcome=Outcome.FAILED)
     yield from records.close_question(reading.subscription_id)
-    yield from write_ledger(unit)
     return Outcome.FAILED
 
 
 # --- what both share -------------------------------------------------------------------------------------
 
 
-def _settle(
+def _note_decision(
     held: StoredSubscription,
     decision: Decision,
     claimed: Facts | None,
@@ -197,25 +192,25 @@ def _settle(
     source: str,
     unit: Unit,
 ) -> Work[str | None]:
-    """Write what was decided, for whom, and redraw those who see it.  Returns the owner."""
+    """Note what was decided, for whom, and who sees it.  Returns the owner."""
     known, after = held.known, decision.after
     owner = (yield from owner_of(after.facts or claimed)) or held.user_id
-    if after != known or owner != held.user_id:
-        yield from records.save_subscription(after, owner, held)
+    unit.put(after, owner)
     if decision.outcome is Outcome.PENDING:
-        yield from ask(after.subscription_id, unit)
+        unit.ask(after.subscription_id)
     if event is not None or decision.outcome is not Outcome.UNCHANGED:  # a sweep that finds nothing leaves no entry
-        record(unit, event, source, owner, after.subscription_id, decision=decision)
+        unit.record(event, source, owner, after.subscription_id, decision=decision)
     if owner is not None and held.user_id is None and known.evidence:
         yield from records.link_decisions(after.subscription_id, owner)
     newly_theirs = owner != held.user_id or known.facts is None
     if owner is not None and newly_theirs and after.facts is not None:
-        yield from share(after.facts.customer_id, owner, unit)
+        unit.newcomers.append((after.facts.customer_id, owner))
     seen_before = (known.facts, known.unpaid_since, known.unknown_status, held.user_id)
     if seen_before != (after.facts, after.unpaid_since, after.unknown_status, owner):
         customer_id = after.facts.customer_id if after.facts else None
-        for user_id in sorted({owner or "", held.user_id or ""} - {""}):
-            yield from redraw(user_id, unit, customer_id=customer_id)
+        for user_id in (owner, held.user_id):
+            if user_id is not None:
+                unit.touch(user_id, customer_id)
     return owner
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from interlock.engine.core.catalogue import read_catalogue
+from interlock.engine.flow.runner import whole
 from interlock.engine.store.sqlite.store import SqliteStore
 from interlock.engine.store.statements import SQLITE, migrations
 from interlock.engine.units.effects import Unit
@@ -32,8 +33,8 @@ async def _store_first(path: Path) -> None:
     """Let the engine take the first subscription's first event."""
     store = await SqliteStore.open(path)
     body = traffic.event(0, 0)
-    moment = Unit(now=traffic.BEGIN, catalogue=read_catalogue(PLANS), livemode=False)
-    await store.write(lambda: take(read(body), body, moment))
+    unit = Unit(now=traffic.BEGIN, catalogue=read_catalogue(PLANS), livemode=False)
+    await store.write(lambda: whole(unit, take(read(body), body, unit)))
     await store.close()
 
 

@@ -13,7 +13,7 @@ import pytest
 from interlock.engine.config import Config
 from interlock.engine.core.catalogue import Catalogue, read_catalogue
 from interlock.engine.core.states import Facts, Outcome, Subscription
-from interlock.engine.flow.runner import Inbox
+from interlock.engine.flow.runner import Runner
 from interlock.engine.flow.streams import Hub
 from interlock.engine.interlock import Interlock
 from interlock.engine.store.sqlite.store import SqliteStore
@@ -54,7 +54,7 @@ class Desk:
         self.store = store
         self.clock = clock
         self.config = config
-        self.inbox = Inbox(store, Hub(), config)
+        self.inbox = Runner(store, Hub(), config)
         self.engine = Interlock(store, config)
 
     async def take(self, *events: Obj) -> str:
@@ -96,7 +96,7 @@ class Desk:
             evidence_at_ask=evidence,
             customer=CustomerReport(sub.customer, customer_user, False) if sub and customer_user else None,
         )
-        return await self.inbox.work(lambda moment: take_answer(reading, moment))
+        return await self.inbox.run(lambda unit: take_answer(reading, unit))
 
     async def questions(self) -> int:
         """Count what is to be asked of Stripe."""

@@ -13,6 +13,7 @@ from interlock.engine.core.states import Outcome
 from interlock.engine.core.view import rfc3339
 from interlock.engine.errors import BadEvent, BadSignature
 from interlock.engine.store.statements import STATEMENTS
+from interlock.engine.units.projection import touch
 from tests.engine.conftest import SECRET, Desk
 from tests.kit.bodies import (
     CREATED,
@@ -648,10 +649,8 @@ async def test_a_status_that_we_do_not_know_is_a_living_one(desk: Desk) -> None:
 
 async def test_drawing_a_user_of_whom_nothing_is_known_changes_nothing(desk: Desk) -> None:
     """`version` rises only when something shown changes: asking for a checkout shows nothing new."""
-    from interlock.engine.units.owners import redraw
-
     before = await desk.state()
-    assert await desk.inbox.work(lambda moment: redraw("u_1", moment)) is False
+    await desk.inbox.run(lambda unit: touch("u_1", unit))
     assert await desk.state() == before
     await desk.take(event(CREATED, Sub().json()))
     assert (await desk.state())["version"] == 1

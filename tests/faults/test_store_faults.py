@@ -20,17 +20,16 @@ from typing import Any, Final, cast
 
 import pytest
 
-from interlock.engine.commands.checkout import Checkout
 from interlock.engine.config import Config
 from interlock.engine.errors import StoreUnavailable
 from interlock.engine.flow import asker as truth
-from interlock.engine.flow.runner import Inbox
+from interlock.engine.flow.runner import Runner
 from interlock.engine.flow.streams import Hub
 from interlock.engine.store import Work
 from interlock.engine.store.sqlite import batch as sqlite
 from interlock.engine.store.sqlite.store import SqliteStore
 from interlock.engine.store.statements import STATEMENTS
-from interlock.engine.units.effects import Unit
+from interlock.engine.units.checkouts import buyer
 from interlock.engine.units.evidence import Reading, take_answer
 from tests.engine.conftest import make_config, read
 from tests.faults.processes import Life, Nursery, settings_in
@@ -310,15 +309,11 @@ _failed: Final = _told.bill("payment_failed", T0 + 20, status="open", attempts=1
 _other: Final = Told(Sub(id="sub_2", customer="cus_2", user="u_2"))
 _gap: Final = [_other.create(), _other.update(T0 + 5, cancel_at=T0 + 50), _other.update(T0 + 9, cancel_at=T0 + 90)]
 
-Doing = Callable[[SqliteStore, Inbox, Config], Any]
+Doing = Callable[[SqliteStore, Runner, Config], Any]
 
 
-async def _take(inbox: Inbox, event: Obj) -> str:
+async def _take(inbox: Runner, event: Obj) -> str:
     return (await inbox.submit(body_of(event))).outcome.value
-
-
-def _buyer_of(user: str) -> Callable[[Unit], Work[Any]]:
-    return lambda moment: cast("Work[Any]", vars(sys.modules[Checkout.__module__])["_buyer"](user, moment))
 
 
 UNITS: Final[dict[str, tuple[list[Obj], Doing]]] = {
@@ -332,13 +327,13 @@ UNITS: Final[dict[str, tuple[list[Obj], Doing]]] = {
     ),
     "an answer": (
         [_gap[0], _gap[2]],
-        lambda store, inbox, config: inbox.work(
+        lambda store, inbox, config: inbox.run(
             lambda moment: take_answer(
                 Reading(subscription_id="sub_2", facts=read(_other.sub), date=T0 + 60, evidence_at_ask=2), moment
             )
         ),
     ),
-    "a checkout's first look": ([_created], lambda store, inbox, config: inbox.work(_buyer_of("u_new"))),
+    "a checkout's first look": ([_created], lambda store, inbox, config: inbox.run(lambda unit: buyer("u_new", unit))),
 }
 
 
@@ -369,7 +364,7 @@ async def _run(folder: Path, unit: Doing) -> Any:
     config = _settings(folder)
     store = await SqliteStore.open(folder / "interlock.db")
     try:
-        return await unit(store, Inbox(store, Hub(), config), config)
+        return await unit(store, Runner(store, Hub(), config), config)
     finally:
         await store.close()
 
@@ -405,7 +400,7 @@ async def test_the_nth_statement_fails(
             store = await SqliteStore.open(folder / "interlock.db")
             try:
                 config = _settings(folder)
-                inbox = Inbox(store, Hub(), config)
+                inbox = Runner(store, Hub(), config)
                 seen = failing(at + 1, after=after)
                 with pytest.raises(StoreUnavailable):
                     await unit(store, inbox, config)
@@ -438,7 +433,7 @@ async def _three_at_once(folder: Path, monkeypatch: pytest.MonkeyPatch, at: int)
     transact: Any = vars(sqlite)["_transact"]
     await asyncio.to_thread(folder.mkdir)
     store = await SqliteStore.open(folder / "interlock.db")
-    inbox = Inbox(store, Hub(), _settings(folder))
+    inbox = Runner(store, Hub(), _settings(folder))
     with monkeypatch.context() as patched:
         patched.setattr(sqlite, "_transact", failing_once)
         outcomes = await asyncio.gather(*(_take(inbox, event) for event in (_created, _gap[0], _failed)))
@@ -464,7 +459,7 @@ async def test_one_bad_unit_takes_no_other_with_it(tmp_path: Path) -> None:
     """Units that share a transaction do not share a failure: the others of the batch are committed."""
     store = await SqliteStore.open(tmp_path / "interlock.db")
     config = _settings(tmp_path)
-    inbox = Inbox(store, Hub(), config)
+    inbox = Runner(store, Hub(), config)
 
     def bad() -> Work[None]:
         yield STATEMENTS["users_ensure"], ("u_bad",)

@@ -12,7 +12,7 @@ from interlock.engine.config import Config
 from interlock.engine.core.catalogue import AccessPolicy, Catalogue, Plan
 from interlock.engine.core.states import Outcome
 from interlock.engine.flow.asker import Question, claim, reading_of
-from interlock.engine.flow.runner import Inbox
+from interlock.engine.flow.runner import Runner
 from interlock.engine.flow.streams import Hub
 from interlock.engine.store import Store, Work
 from interlock.engine.units import records
@@ -45,7 +45,7 @@ class Crowd:
         )
         self._store = store
         self._life = life
-        self._inbox = Inbox(store, Hub(), config)
+        self._inbox = Runner(store, Hub(), config)
         self._told = [life.told(mix) for mix in MIXES]
         self._truth = msgspec.json.encode(life.truth())
         self.deliveries = 0
@@ -81,7 +81,7 @@ class Crowd:
         reading = reading_of(
             msgspec.json.decode(body, type=wire.Subscription), self._life.seen_at, question, "reconcile"
         )
-        return await self._inbox.work(lambda moment: take_answer(reading, moment), about=(f"cus_{place}",))
+        return await self._inbox.run(lambda unit: take_answer(reading, unit), about=(f"cus_{place}",))
 
     async def shown(self, place: str) -> dict[str, Any]:
         """Return what this user is shown, without its version and date."""

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 from interlock.engine.core.catalogue import Catalogue
 from interlock.engine.core.states import ENDED, Outcome
 from interlock.engine.flow.asker import LEASE_MS, claim
+from interlock.engine.flow.runner import whole
 from interlock.engine.store import Work
 from interlock.engine.units.effects import Unit
 from interlock.engine.units.evidence import Reading, take, take_answer
@@ -102,7 +103,9 @@ class Laboratory:
         if body not in self._events:
             self._events[body] = webhooks.read(body)
         event = self._events[body]
-        return self._step(number, body, lambda: _alone(take(event, body, _moment())), alike, seen=DECIDED + 1)
+        return self._step(
+            number, body, lambda: _alone(_whole(lambda unit: take(event, body, unit))), alike, seen=DECIDED + 1
+        )
 
     def claim(self, number: int, alike: bool) -> Result:
         """Lease the question."""
@@ -110,7 +113,7 @@ class Laboratory:
 
     def answer(self, number: int, reading: Reading, alike: bool) -> Result:
         """Commit an answer of Stripe's."""
-        return self._step(number, reading, lambda: take_answer(reading, _moment()), alike, seen=WAITING)
+        return self._step(number, reading, lambda: _whole(lambda unit: take_answer(reading, unit)), alike, seen=WAITING)
 
     def question(self, number: int, question: int | None) -> int:
         """Return the content with another state of its question."""
@@ -195,8 +198,9 @@ _COLUMNS: Final = "customer_id, user_id, state, as_of, unpaid_since, unknown_sta
 _CATALOGUE: Final = Catalogue()
 
 
-def _moment() -> Unit:
-    return Unit(now=NOW, catalogue=_CATALOGUE, livemode=False)
+def _whole(work: Callable[[Unit], Work[Outcome]]) -> Work[Outcome]:
+    unit = Unit(now=NOW, catalogue=_CATALOGUE, livemode=False)
+    return whole(unit, work(unit))
 
 
 def event_id(change: int, twin: int) -> str:

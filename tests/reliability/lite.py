@@ -52,6 +52,7 @@ class LiteStore:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
         self.on_foreign_change: Callable[[Iterable[str] | None], None] = lambda users: None
+        self.exclusive = True
 
     async def before(self) -> None:
         """Let something happen before a unit of work."""

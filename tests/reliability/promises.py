@@ -30,6 +30,7 @@ from interlock.engine.core.states import ENDED, Kind, Outcome, State
 from interlock.engine.core.table import TRANSITIONS
 from interlock.engine.errors import BadSignature
 from interlock.engine.flow.asker import Question, claim, reading_of
+from interlock.engine.flow.runner import whole
 from interlock.engine.store import Work
 from interlock.engine.store.opening import open_store
 from interlock.engine.store.statements import STATEMENTS
@@ -127,17 +128,18 @@ def small_histories_converge() -> None:
         assert way is None, way
 
 
-def _moment(now: float = START) -> Unit:
-    return Unit(now=now, catalogue=Catalogue(), livemode=False)
+def _whole(work: Callable[[Unit], Work[Outcome]], now: float = START) -> Work[Outcome]:
+    unit = Unit(now=now, catalogue=Catalogue(), livemode=False)
+    return whole(unit, work(unit))
 
 
 def _take(connection: sqlite3.Connection, body: bytes, now: float = START) -> Outcome:
-    return commit(connection, take(webhooks.read(body), body, _moment(now)))
+    return commit(connection, _whole(lambda unit: take(webhooks.read(body), body, unit), now))
 
 
 def _answer(connection: sqlite3.Connection, question: Question, body: dict[str, Any], date: int) -> Outcome:
     read = msgspec.json.decode(msgspec.json.encode(body), type=wire.Subscription)
-    return commit(connection, take_answer(reading_of(read, date, question, "reconcile"), _moment()))
+    return commit(connection, _whole(lambda unit: take_answer(reading_of(read, date, question, "reconcile"), unit)))
 
 
 def what_waits_is_asked_and_settled() -> None:
@@ -169,7 +171,7 @@ def a_404_is_fenced() -> None:
     (question,) = commit(connection, claim(START * 1000 + 1000, 8))
     _take(connection, event(CREATED, START, subscription(), id="evt_2"))
     nothing = Reading(subscription_id="sub_1", facts=None, date=0, evidence_at_ask=question.evidence)
-    assert commit(connection, take_answer(nothing, _moment())) is Outcome.PENDING
+    assert commit(connection, _whole(lambda unit: take_answer(nothing, unit))) is Outcome.PENDING
     assert table(connection, "SELECT count(*) FROM ask") == [(1,)]
 
 

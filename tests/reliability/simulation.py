@@ -2,7 +2,7 @@
 
 A `Plan` says what people do and when, and how bad the world is; it can be made smaller by hand or by `shrink`.
 What the network does to each delivery and which step fails is drawn from the plan's seed.  Our side is the
-engine's own: `Inbox.receive`, `Truth.run` and `Reconciler.sweep` on a real SQLite that outlives every crash.
+engine's own: `Runner.receive`, `Truth.run` and `Sweep.sweep` on a real SQLite that outlives every crash.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from interlock.api.sandbox.http.carrier import signature
 from interlock.engine.config import Config
 from interlock.engine.core.states import ENDED, Facts, State
 from interlock.engine.errors import InterlockError, StoreUnavailable, StripeUnavailable
-from interlock.engine.flow.asker import Truth
-from interlock.engine.flow.runner import Inbox
+from interlock.engine.flow.asker import Asker
+from interlock.engine.flow.runner import Runner
 from interlock.engine.flow.streams import Hub
-from interlock.engine.flow.sweep import Reconciler
+from interlock.engine.flow.sweep import Sweep
 from interlock.engine.store import Work
 from tests.reliability.bodies import START
 from tests.reliability.crowd import CATALOGUE
@@ -55,9 +55,9 @@ class Process(LiteStore):
             clock=simulation.clock,
         )
         client: Any = WorldClient(simulation.stripe.world, self._around_stripe)
-        self.inbox = Inbox(self, Hub(), config)
-        self.truth = Truth(self, self.inbox, client, config)
-        self.reconciler = Reconciler(self, self.inbox, self.truth, client)
+        self.inbox = Runner(self, Hub(), config)
+        self.truth = Asker(self, self.inbox, client, config)
+        self.reconciler = Sweep(self, self.inbox, self.truth, client)
 
     def start(self) -> None:
         """Begin as the service does on SQLite."""

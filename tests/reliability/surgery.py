@@ -1,6 +1,6 @@
 """Small changes of the engine's source, each found by function and syntax, never by the text of a line.
 
-A change names a function (`decide`, `Reconciler._compare`), which is looked for in all files of the engine, and in
+A change names a function (`decide`, `Sweep._compare`), which is looked for in all files of the engine, and in
 it the one condition, statement, comparison, call or expression that mentions some words (names, attributes, pieces
 of strings).  So a line may be moved, wrapped or commented, and a function may move to another file.  A change
 whose place is gone, or no longer the only one, raises NoPlace and says what it looked for.

@@ -28,6 +28,7 @@ import pytest
 
 from interlock.engine.core.catalogue import Catalogue
 from interlock.engine.core.states import Outcome
+from interlock.engine.flow.runner import whole
 from interlock.engine.store import Work
 from interlock.engine.units.effects import Unit
 from interlock.engine.units.evidence import take
@@ -129,7 +130,8 @@ def test_a_redelivered_event_does_nothing(figure: Figure) -> None:
 
 
 def _delivery(body: bytes) -> Work[Outcome]:
-    return take(webhooks.read(body), body, Unit(now=NOW, catalogue=Catalogue(), livemode=False))
+    unit = Unit(now=NOW, catalogue=Catalogue(), livemode=False)
+    return whole(unit, take(webhooks.read(body), body, unit))
 
 
 def _everything(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:

@@ -1,6 +1,6 @@
 """Row 5: lost events heal.  Any of six is lost, one sweep, and everything is as Stripe says.
 
-The real Reconciler, asker and client, over HTTP, against the sandbox; 64 users, one for each subset that arrives.
+The real Sweep, asker and client, over HTTP, against the sandbox; 64 users, one for each subset that arrives.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import uvicorn
 
 from interlock.api.sandbox import World, create_sandbox
 from interlock.engine.config import Config
-from interlock.engine.flow.asker import Truth
-from interlock.engine.flow.runner import Inbox
+from interlock.engine.flow.asker import Asker
+from interlock.engine.flow.runner import Runner
 from interlock.engine.flow.streams import Hub
-from interlock.engine.flow.sweep import Reconciler
+from interlock.engine.flow.sweep import Sweep
 from interlock.engine.store import Store
 from interlock.engine.store.opening import open_store
 from interlock.engine.units import records
@@ -68,9 +68,9 @@ class Service:
         )
         self.store = store
         self.stripe = StripeClient(config.stripe_key, base)
-        self.inbox = Inbox(store, Hub(), config)
-        self.truth = Truth(store, self.inbox, self.stripe, config)
-        self.reconciler = Reconciler(store, self.inbox, self.truth, self.stripe)
+        self.inbox = Runner(store, Hub(), config)
+        self.truth = Asker(store, self.inbox, self.stripe, config)
+        self.reconciler = Sweep(store, self.inbox, self.truth, self.stripe)
 
     async def settled(self) -> None:
         """Wait until nothing is asked any more."""

@@ -12,7 +12,7 @@ import pytest
 
 from interlock.engine.config import Config
 from interlock.engine.core.catalogue import read_catalogue
-from interlock.engine.flow.runner import Inbox
+from interlock.engine.flow.runner import Runner
 from interlock.engine.flow.streams import Hub
 from interlock.engine.store import Store
 from interlock.engine.store.opening import open_store
@@ -38,7 +38,7 @@ class Database:
             await store.close()
 
     @contextlib.asynccontextmanager
-    async def inbox(self) -> AsyncGenerator[Inbox]:
+    async def inbox(self) -> AsyncGenerator[Runner]:
         """Open a store, and an inbox on it whose clock stands still."""
         async with self.open() as store:
             yield inbox_on(store)
@@ -55,7 +55,7 @@ class Database:
             await connection.close()
 
 
-def inbox_on(store: Store) -> Inbox:
+def inbox_on(store: Store) -> Runner:
     """Return an inbox on a store, as the service makes it, with a clock that stands still."""
     config = Config(
         stripe_key="sk_test_0123456789abcdef",
@@ -65,7 +65,7 @@ def inbox_on(store: Store) -> Inbox:
         app_url="http://localhost",
         clock=lambda: NOW,
     )
-    return Inbox(store, Hub(), config)
+    return Runner(store, Hub(), config)
 
 
 @pytest.fixture

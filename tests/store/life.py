@@ -12,7 +12,7 @@ import msgspec
 
 from interlock.engine.core.states import Outcome
 from interlock.engine.flow.asker import Question, claim, reading_of
-from interlock.engine.flow.runner import Inbox
+from interlock.engine.flow.runner import Runner
 from interlock.engine.store import Store, Work
 from interlock.engine.store.statements import STATEMENTS
 from interlock.engine.units import records
@@ -69,7 +69,7 @@ class Timeline:
         """What Stripe says of one."""
         return reading.facts_of(self._subs[subscription_id])
 
-    async def answer_all(self, store: Store, inbox: Inbox) -> int:
+    async def answer_all(self, store: Store, inbox: Runner) -> int:
         """Ask and answer until nothing is open, as the asker does; returns how many were asked."""
         asked, now_ms = 0, int(NOW * 1000) + 60_000
         while True:
@@ -80,9 +80,9 @@ class Timeline:
             now_ms += 20_000  # a lease that an answer lost is over
             await asyncio.gather(*(self._answer(inbox, question) for question in questions))
 
-    async def _answer(self, inbox: Inbox, question: Question) -> Outcome:
+    async def _answer(self, inbox: Runner, question: Question) -> Outcome:
         reading = reading_of(self._subs[question.subscription_id], NOW, question, "reconcile")
-        return await inbox.work(lambda unit: take_answer(reading, unit), about=(self._customer(question),))
+        return await inbox.run(lambda unit: take_answer(reading, unit), about=(self._customer(question),))
 
     def _customer(self, question: Question) -> str:
         return self.facts(question.subscription_id).customer_id

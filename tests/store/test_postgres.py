@@ -17,7 +17,7 @@ from interlock.engine.store.opening import open_store
 from interlock.engine.store.postgres.news import CHANNEL
 from interlock.engine.store.postgres.store import PostgresStore
 from interlock.engine.units import records
-from interlock.engine.units.owners import redraw
+from interlock.engine.units.projection import touch
 from interlock.engine.units.records import Customer
 from tests.store.conftest import Database, inbox_on
 from tests.store.life import Timeline, five_events, held, many
@@ -95,12 +95,12 @@ async def test_a_user_is_drawn_of_what_the_one_before_stored(postgres: Database)
                     "state, as_of, evidence, since, unpaid_since, unknown_status, "
                     "convert_to(replace(convert_from(facts, 'UTF8'), 'd1', 'd2'), 'UTF8') FROM subscription"
                 )
-                drawing = asyncio.create_task(inbox.work(lambda unit: redraw("u_drawn", unit)))
+                drawing = asyncio.create_task(inbox.run(lambda unit: touch("u_drawn", unit)))
                 await asyncio.sleep(0.3)
                 assert not drawing.done()
         finally:
             await connection.close()
-        assert await drawing
+        await drawing
         user = await store.read(lambda: records.user("u_drawn"))
         assert user is not None
         assert newer.sub.id in (user.shown or b"").decode()

@@ -32,7 +32,7 @@ from random import Random
 from typing import Any, Final
 
 from interlock.engine.config import Config
-from interlock.engine.flow.runner import Inbox
+from interlock.engine.flow.runner import Runner
 from interlock.engine.flow.streams import Hub
 from interlock.engine.store import Row, Store, Work
 from interlock.engine.store.opening import open_store
@@ -72,7 +72,7 @@ class Place:
     store: Store
     order: list[int]
     """The subscriptions in the order in which they are renewed; then again from the first."""
-    inbox: Inbox
+    inbox: Runner
     renewed: int = 0
     rates: list[float] = field(default_factory=list[float])
     cpu: list[float] = field(default_factory=list[float])
@@ -153,7 +153,7 @@ async def _place(database: Database, bytes_each: float, needed: int) -> AsyncGen
         config = Config(stripe_key="sk_test_x", webhook_secrets=("",), database_url=database.copy_url,
                         catalogue=CATALOGUE, app_url="http://localhost", clock=lambda: LAST + MONTH // 2)  # fmt: skip
         order = Random(database.count).sample(range(database.count), min(needed, database.count))
-        yield Place(database, bytes_each, store, order, Inbox(store, Hub(), config))
+        yield Place(database, bytes_each, store, order, Runner(store, Hub(), config))
     finally:
         await store.close()
         await database.drop_copy()

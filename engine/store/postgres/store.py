@@ -93,6 +93,7 @@ class PostgresStore:
 
     def __init__(self, connector: Connector) -> None:
         self.on_foreign_change: OnForeignChange = lambda users: None
+        self.exclusive = False
         self._connector = connector
 
         self._together = Lane(

@@ -49,6 +49,7 @@ class SqliteStore:
 
     def __init__(self, writer: aiosqlite.Connection, reader: aiosqlite.Connection, locks: Locks) -> None:
         self.on_foreign_change: OnForeignChange = lambda users: None
+        self.exclusive = True
         self._writer = writer
         self._reader = reader
         self._to_read: list[Job[Any]] = []

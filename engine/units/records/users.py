@@ -112,10 +112,13 @@ def user(user_id: str) -> Work[User | None]:
     return User(*rows[0]) if rows else None
 
 
-def user_locked(user_id: str) -> Work[User | None]:
-    """Read one user and lock the row, where the database locks rows."""
+def user_locked(user_id: str) -> Work[User]:
+    """Read one user and lock the row, where the database locks rows; one never seen is made."""
     rows = yield _S["users_lock"], (user_id,)
-    return User(*rows[0]) if rows else None
+    if not rows:
+        yield _S["users_ensure"], (user_id,)
+        rows = yield _S["users_lock"], (user_id,)
+    return User(*rows[0])
 
 
 def user_for_projection(user_id: str) -> Work[UserToProject]:
