@@ -21,6 +21,7 @@ from interlock.engine.read.state import Shown, States
 from interlock.engine.store import Store, Work
 from interlock.engine.store.opening import open_store
 from interlock.engine.units import records
+from interlock.engine.units.prices import count_unknown
 from interlock.engine.wire.client import StripeClient
 
 
@@ -48,7 +49,7 @@ class Interlock:
         self._sweep = Sweep(store, self._runner, self._asker, self._stripe)
         self._background = Background(store, self._runner, self._sweep, config)
         self._states = States(store, self._runner, config)
-        self._prices = Prices(self._stripe, config.catalogue)
+        self._prices = Prices(self._stripe, config.catalogue, self._background.remember)
         self._checkout = Checkout(self._runner, self._stripe, config)
         self._portal = Portal(store, self._runner, self._stripe, config)
 
@@ -141,6 +142,7 @@ class Interlock:
     async def metrics(self) -> dict[str, float]:
         """Return counters and gauges by their Prometheus names."""
         waiting = await self._store.read(records.waiting_questions)
+        unknown = await self._store.read(count_unknown)
         counts = {f'interlock_webhooks_total{{outcome="{name}"}}': n for name, n in sorted(self._runner.counts.items())}
         return {
             **counts,
@@ -149,6 +151,7 @@ class Interlock:
             "interlock_stripe_failures_total": float(self._asker.failed),
             "interlock_sweeps_total": float(self._background.swept),
             "interlock_drift_total": float(self._background.drifted),
+            **{f'interlock_unknown_price_subscriptions{{price="{price}"}}': float(n) for price, n in unknown.items()},
         }
 
     async def reconcile(

@@ -16,8 +16,6 @@ import msgspec
 from msgspec import Struct
 
 from interlock.engine.config import Config
-from interlock.engine.core.actions import checkout_of
-from interlock.engine.core.holding import hold
 from interlock.engine.core.plans import Plan
 from interlock.engine.core.view import rfc3339
 from interlock.engine.errors import (
@@ -107,19 +105,19 @@ class Checkout:
     async def _create(self, user_id: str, wish: Wish, plan: Plan, *, second_try: bool = False) -> CheckoutSession:
         buyer = await self._buyer(user_id)
         session = await self._still_open(user_id, buyer)
-        _refuse(buyer, wish.plan, has_open_session=session is not None)
+        _refuse(buyer, wish.plan, session_is_open=session is not None)
         if session is not None and (session.intent == wish.intent or any(one.lives for one in buyer.holding.ours)):
             return _shown(session)
         if session is not None:
             await self._expire(user_id, session.session_id)
         if buyer.open_session is not None:  # closing it raised `checkout_serial`
             buyer = await self._buyer(user_id)
-            _refuse(buyer, wish.plan, has_open_session=False)
+            _refuse(buyer, wish.plan, session_is_open=False)
         discount = await self._discount(wish.promotion_code)
         customer_id = await self._customer(user_id, buyer, wish.email)
         price = await price_id(self._stripe, plan)
         params = self._session_params(user_id, customer_id, price, wish.quantity, discount)
-        if plan.trial_days and not buyer.trial_used:
+        if plan.trial_days and not buyer.holding.trial_used:
             params["subscription_data"]["trial_period_days"] = plan.trial_days
             params["subscription_data"]["trial_settings"] = {"end_behavior": {"missing_payment_method": "cancel"}}
         try:
@@ -231,12 +229,8 @@ def _shown(session: OpenCheckout) -> CheckoutSession:
     return CheckoutSession(session.session_id, session.url, rfc3339(session.expires_at) or "")
 
 
-def _refuse(buyer: Buyer, plan: str, *, has_open_session: bool) -> None:
-    """Raise AlreadySubscribed where what the user holds leaves no room for another subscription of this plan."""
-    holding = buyer.holding
-    if not has_open_session:
-        holding = hold(msgspec.structs.replace(holding.holder, checkout_until=None), holding.catalogue, holding.now)
-    if checkout_of(holding, plan) is not None:
+def _refuse(buyer: Buyer, plan_key: str, *, session_is_open: bool) -> None:
+    if buyer.refusal(plan_key, session_is_open=session_is_open) is not None:
         raise AlreadySubscribed("a subscription lives already; change it in the portal: POST /portal")
 
 

@@ -50,6 +50,7 @@ class Portal:
 def _flow_target(flow: str, buyer: Buyer) -> dict[str, Any]:
     if flow not in _NEEDS_SUBSCRIPTION:
         return {}
-    if buyer.current is None:
+    shown = buyer.holding.shown
+    if shown is None or not shown.lives:
         raise NoCustomer("there is no living subscription for this")
-    return {flow: {"subscription": buyer.current}}
+    return {flow: {"subscription": shown.known.subscription_id}}

@@ -13,20 +13,17 @@ import asyncio
 import logging
 import random
 from typing import Final
-from urllib.parse import quote
 
 from interlock.engine.config import Config
 from interlock.engine.core.states import Outcome
 from interlock.engine.errors import StoreUnavailable, StripeRefused, StripeUnavailable
+from interlock.engine.flow.answers import read_stripe
 from interlock.engine.flow.runner import Runner
 from interlock.engine.store import Store, Work
 from interlock.engine.units import records
 from interlock.engine.units.evidence import Reading, take_answer
 from interlock.engine.units.records import Question
-from interlock.engine.wire import objects as wire
-from interlock.engine.wire import reading
-from interlock.engine.wire.client import NoSuchObject, StripeClient, Unreadable, decoded
-from interlock.engine.wire.reports import CustomerReport
+from interlock.engine.wire.client import StripeClient, Unreadable
 
 log = logging.getLogger("interlock.asker")
 
@@ -36,7 +33,6 @@ LEASE_MS: Final = 10_000
 """How long a question is one asker's.  A slower answer may be doubled by another asker's, which does no harm."""
 _PAUSES: Final = (0.5, 1.0, 2.0, 4.0, 8.0)
 _LONGEST_SLEEP: Final = 5.0
-EXPAND: Final = ["customer", "latest_invoice", "test_clock"]
 
 
 def claim(now_ms: int, limit: int) -> Work[list[Question]]:
@@ -46,38 +42,6 @@ def claim(now_ms: int, limit: int) -> Work[list[Question]]:
         evidence = yield from records.evidence_of(subscription_id)
         questions.append(Question(subscription_id, evidence, attempts))
     return questions
-
-
-async def read_stripe(stripe: StripeClient, question: Question, source: str = "reconcile") -> Reading:
-    """Ask Stripe about one subscription.  Raises StripeUnavailable, StripeRefused."""
-    try:
-        response = await stripe.get(f"subscriptions/{quote(question.subscription_id, safe='')}", expand=EXPAND)
-    except NoSuchObject:
-        return Reading(subscription_id=question.subscription_id, facts=None, date=0, evidence_at_ask=question.evidence)
-    subscription = decoded(response.body, wire.Subscription)
-    if subscription.id != question.subscription_id:
-        raise StripeUnavailable("Stripe answered about another subscription")
-    return reading_of(subscription, response.date, question, source)
-
-
-def reading_of(subscription: wire.Subscription, date: int, question: Question, source: str) -> Reading:
-    """Read Stripe's answer.  On a test clock events carry its time, so the answer is no older than that."""
-    clock = subscription.test_clock
-    frozen = clock.frozen_time if isinstance(clock, wire.TestClock) else 0
-    at = max(date, frozen)
-    invoice, customer = subscription.latest_invoice, subscription.customer
-    report = None
-    if isinstance(customer, wire.Customer):
-        report = CustomerReport(customer.id, customer.user_id(), customer.deleted)
-    return Reading(
-        subscription_id=question.subscription_id,
-        facts=reading.facts_of(subscription),
-        date=at,
-        evidence_at_ask=question.evidence,
-        bill=reading.bill_of(invoice, heard_at=0) if isinstance(invoice, wire.Invoice) else None,
-        customer=report,
-        source=source,
-    )
 
 
 class Asker:
@@ -90,6 +54,7 @@ class Asker:
         self._runner = runner
         self._stripe = stripe
         self._clock = config.clock
+        self._keys = config.user_metadata_keys
         self._failures = 0
 
     async def free_leases(self) -> None:
@@ -119,7 +84,7 @@ class Asker:
         while True:
             held = await self._store.write(lambda: records.subscription(subscription_id))
             question = Question(subscription_id, held.known.evidence, 0)
-            outcome = await self._commit(await read_stripe(self._stripe, question, source))
+            outcome = await self._commit(await read_stripe(self._stripe, question, source, self._keys))
             if outcome is not Outcome.PENDING:
                 return outcome
 
@@ -146,7 +111,7 @@ class Asker:
         """Ask, and commit; what fails stands again after a pause that grows while Stripe is out of reach."""
         self.asked += 1
         try:
-            await self._commit(await read_stripe(self._stripe, question))
+            await self._commit(await read_stripe(self._stripe, question, keys=self._keys))
             self._failures = 0
         except (Unreadable, StripeRefused) as error:  # Stripe is there: it is about this one subscription
             await self._postpone(question, error, question.attempts)

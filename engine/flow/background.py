@@ -16,11 +16,13 @@ from interlock.engine.flow.runner import Runner
 from interlock.engine.flow.sweep import Difference, Sweep
 from interlock.engine.store import Store
 from interlock.engine.units import records
-from interlock.engine.units.projection import touch
+from interlock.engine.units.prices import look_again, remember
+from interlock.engine.units.projection import ask, touch
 
 log = logging.getLogger("interlock")
 
 _TICK_SECONDS: Final = 1.0
+_CHECK_SECONDS: Final = 60.0
 _FORGET_SECONDS: Final = 3600.0
 _DAY: Final = 86_400
 
@@ -39,7 +41,7 @@ class Background:
 
     def start(self, others: dict[str, Callable[[], Awaitable[None]]]) -> None:
         """Start the tasks, and others by name."""
-        work = {**others, "clock": self._follow_clock}
+        work = {**others, "clock": self._follow_clock, "dates": self._check_dates, "memory": self._remember_prices}
         if self._config.reconcile_every > 0:
             work["sweep"] = self._sweep_now_and_then
         if self._config.retention_days > 0:
@@ -73,6 +75,30 @@ class Background:
                         await self.sweep()
             except InterlockError as error:
                 log.warning("the sweep stopped early: %s", error)
+
+    async def _check_dates(self) -> None:
+        """Ask about the subscriptions of which a date has passed that must have brought a change, each minute."""
+        while True:
+            now = int(self._config.clock())
+            try:
+                for subscription_id in await self._store.read(lambda now=now: records.subscriptions_to_check(now)):
+                    await self._runner.run(lambda unit, about=subscription_id: ask(about, unit))
+            except StoreUnavailable as error:
+                log.warning("subscriptions whose dates have passed could not be asked about: %s", error)
+            await asyncio.sleep(_CHECK_SECONDS)
+
+    async def remember(self, prices: dict[str, str]) -> None:
+        """Remember which plan each price belongs to."""
+        await self._runner.run(lambda unit: remember(prices, unit))
+
+    async def _remember_prices(self) -> None:
+        """Remember what the catalogue names, and look again at the prices that no catalogue sold so far."""
+        await self.remember(self._config.catalogue.named_prices)
+        after = ""
+        while page := await self._store.read(lambda after=after: records.subscriptions_of_unknown_price(after)):
+            for after, _ in page:
+                await self._runner.run(lambda unit, about=after: look_again(about, unit))
+        await asyncio.Event().wait()  # the catalogue is read once
 
     async def _follow_clock(self) -> None:
         """Project the users whose state the clock alone has changed, so that their streams show it."""

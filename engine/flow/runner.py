@@ -9,11 +9,13 @@ the asker, where Stripe must be asked.  No call to Stripe lies on this way.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from interlock.engine.config import Config
 from interlock.engine.core.states import Outcome
@@ -23,15 +25,15 @@ from interlock.engine.store import Store, Work
 from interlock.engine.units import records
 from interlock.engine.units.effects import Unit
 from interlock.engine.units.evidence import take
+from interlock.engine.units.prices import note_prices
 from interlock.engine.units.projection import project_all
 from interlock.engine.wire import events
 from interlock.engine.wire.events import Event
 from interlock.engine.wire.signature import verify
 
-T = TypeVar("T")
+log = logging.getLogger("interlock")
 
-ASK_AFTER_MS: Final = 100
-"""How long to wait before asking Stripe: a burst about one subscription then makes one call."""
+T = TypeVar("T")
 
 
 class Receipt(Struct, frozen=True):
@@ -44,12 +46,14 @@ class Receipt(Struct, frozen=True):
 def whole(unit: Unit, work: Work[T]) -> Work[T]:
     """A unit's work with its end, as one transaction: save, project each touched user once, ledger, queue."""
     result = yield from work
-    yield from unit.save_subscriptions()
+    for before, after in unit.noted():
+        unknown = yield from note_prices(before.known.facts, after.known, after.unknown_prices, unit)
+        yield from records.save_subscription(replace(after, unknown_prices=unknown), before)
     yield from project_all(unit)
     for entry in unit.ledger:
         yield from records.add_decision(entry)
-    for subscription_id in unit.questions:
-        yield from records.add_question(subscription_id, int(unit.now * 1000) + ASK_AFTER_MS)
+    for subscription_id, after_ms in unit.questions.items():
+        yield from records.add_question(subscription_id, int(unit.now * 1000) + after_ms)
     return result
 
 
@@ -105,6 +109,8 @@ class Runner:
             self._store.announce(unit.changed)
         if unit.questions:
             self.questions.set()
+        for price_id, subscription_id in unit.first_seen:
+            log.warning("no plan sells the price %s, which %s holds: it gives nothing", price_id, subscription_id)
 
 
 def about(event: Event) -> tuple[str, ...]:

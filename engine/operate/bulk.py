@@ -21,6 +21,7 @@ KEYS: Final = {
     "ask": "subscription_id",
     "checkout": "session_id",
     "memo": "name",
+    "price": "price_id",
 }
 """Every table and its key, those that others refer to first."""
 BOOKMARK: Final = "move"

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Final
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeAlias
 
 from msgspec import UNSET, Struct, UnsetType
 
-from interlock.engine.core.catalogue import Catalogue, is_price_id
+from interlock.engine.core.catalogue import Catalogue, Offer, is_price_id
 from interlock.engine.core.plans import Plan
 from interlock.engine.errors import InterlockError, StripeRefused
 from interlock.engine.wire import objects as wire
 from interlock.engine.wire.client import StripeClient, decoded
+
+Remember: TypeAlias = Callable[[dict[str, str]], Awaitable[None]]
+"""Keeps price ids, each with its plan's key."""
 
 log = logging.getLogger("interlock.prices")
 
@@ -65,9 +69,10 @@ async def price_id(stripe: StripeClient, plan: Plan) -> str:
 class Prices:
     """The prices of the plans, as far as they are known."""
 
-    def __init__(self, stripe: StripeClient, catalogue: Catalogue) -> None:
+    def __init__(self, stripe: StripeClient, catalogue: Catalogue, remember: Remember) -> None:
         self._stripe = stripe
         self._catalogue = catalogue
+        self._remember = remember
         self._prices: dict[str, _Price] = {}
 
     def plans(self) -> list[PlanShown]:
@@ -86,8 +91,21 @@ class Prices:
     async def learn(self) -> None:
         """Ask what the plans cost, for ever: soon again while Stripe can't be reached, else once an hour."""
         while True:
-            known = [await self._learn(key, plan) for key, plan in self._catalogue.plans.items()]
+            known = [await self._learn(key, self._catalogue.plans[key]) for key in self._catalogue.offers]
+            known += [await self._follow(offer) for offers in self._catalogue.offers.values() for offer in offers]
             await asyncio.sleep(_EVERY_SECONDS if all(known) else _AGAIN_SECONDS)
+
+    async def _follow(self, offer: Offer) -> bool:
+        """Remember which price a lookup key leads to now: whoever pays it keeps the plan when the key moves on."""
+        if not offer.by_lookup_key:
+            return True
+        try:
+            answer = await self._stripe.get("prices", lookup_keys=[offer.price], active=True, limit=1)
+            await self._remember({price.id: offer.plan_key for price in decoded(answer.body, _Listed).data})
+        except InterlockError as error:
+            log.warning("the price of the lookup key %r is not known yet: %s", offer.price, error)
+            return False
+        return True
 
     async def _learn(self, key: str, plan: Plan) -> bool:
         try:

@@ -44,7 +44,8 @@ RETURNING 1
 -- One subscription, its row locked.
 -- about: subscription :subscription_id
 -- reads: subscription
-SELECT subscription_id, facts, as_of, evidence, since, unpaid_since, unknown_status, user_id FROM subscription
+SELECT subscription_id, facts, as_of, evidence, since, unpaid_since, unknown_status, billing, missing_since, user_id,
+    unknown_prices FROM subscription
 WHERE subscription_id = :subscription_id /*lock*/
 
 -- name: subscription_start!
@@ -58,11 +59,15 @@ ON CONFLICT (subscription_id) DO NOTHING
 -- Write the whole row of a subscription.  The row of an ended one keeps its state, whatever is said.
 -- about: subscription :subscription_id
 -- writes: subscription, one row
-INSERT INTO subscription (subscription_id, customer_id, user_id, state, as_of, evidence, since, unpaid_since, unknown_status, facts)
-VALUES (:subscription_id, :customer_id, :user_id, :state, :as_of, :evidence, :since, :unpaid_since, :unknown_status, :facts)
+INSERT INTO subscription (subscription_id, customer_id, user_id, state, as_of, evidence, since, unpaid_since, unknown_status, facts,
+    billing, missing_since, check_at, unknown_prices)
+VALUES (:subscription_id, :customer_id, :user_id, :state, :as_of, :evidence, :since, :unpaid_since, :unknown_status, :facts,
+    :billing, :missing_since, :check_at, :unknown_prices)
 ON CONFLICT (subscription_id) DO UPDATE SET customer_id = excluded.customer_id, user_id = excluded.user_id,
     state = excluded.state, as_of = excluded.as_of, evidence = excluded.evidence, since = excluded.since,
-    unpaid_since = excluded.unpaid_since, unknown_status = excluded.unknown_status, facts = excluded.facts
+    unpaid_since = excluded.unpaid_since, unknown_status = excluded.unknown_status, facts = excluded.facts,
+    billing = excluded.billing, missing_since = excluded.missing_since, check_at = excluded.check_at,
+    unknown_prices = excluded.unknown_prices
 WHERE subscription.state NOT IN ('canceled', 'incomplete_expired') OR subscription.state = excluded.state
 
 -- name: subscription_update!
@@ -70,14 +75,15 @@ WHERE subscription.state NOT IN ('canceled', 'incomplete_expired') OR subscripti
 -- about: subscription :subscription_id
 -- writes: subscription, one row
 UPDATE subscription SET state = :state, as_of = :as_of, evidence = :evidence, since = :since, unpaid_since = :unpaid_since,
-    unknown_status = :unknown_status, facts = :facts
+    unknown_status = :unknown_status, facts = :facts, billing = :billing, missing_since = :missing_since,
+    check_at = :check_at, unknown_prices = :unknown_prices
 WHERE subscription_id = :subscription_id AND (state NOT IN ('canceled', 'incomplete_expired') OR state = :state)
 
 -- name: subscription_of_user
 -- All subscriptions of a user.
 -- about: user :user_id
 -- reads: subscription
-SELECT subscription_id, facts, as_of, evidence, since, unpaid_since, unknown_status FROM subscription
+SELECT subscription_id, facts, as_of, evidence, since, unpaid_since, unknown_status, billing, missing_since FROM subscription
 WHERE user_id = :user_id ORDER BY subscription_id
 
 -- name: subscription_of_customer
@@ -114,27 +120,52 @@ SELECT facts, user_id FROM subscription WHERE subscription_id = :subscription_id
 -- One invoice.
 -- about: invoice :invoice_id
 -- reads: bill
-SELECT invoice_id, subscription_id, created, status, attempt_count, failed_at, failure_code, finalized_at, next_attempt,
-    hosted_url, heard_at
+SELECT invoice_id, subscription_id, created, status, attempt_count, failed_at, failure_code, failure_attempt, finalized_at,
+    next_attempt, hosted_url, period_end, is_first, heard_at
 FROM bill WHERE invoice_id = :invoice_id
 
 -- name: bill_put!
 -- Write one invoice.
 -- about: invoice :invoice_id
 -- writes: bill, one row
-INSERT INTO bill (invoice_id, subscription_id, created, status, attempt_count, failed_at, failure_code, finalized_at, next_attempt, hosted_url, heard_at)
-VALUES (:invoice_id, :subscription_id, :created, :status, :attempt_count, :failed_at, :failure_code, :finalized_at, :next_attempt, :hosted_url, :heard_at)
+INSERT INTO bill (invoice_id, subscription_id, created, status, attempt_count, failed_at, failure_code, failure_attempt, finalized_at,
+    next_attempt, hosted_url, period_end, is_first, heard_at)
+VALUES (:invoice_id, :subscription_id, :created, :status, :attempt_count, :failed_at, :failure_code, :failure_attempt, :finalized_at,
+    :next_attempt, :hosted_url, :period_end, :is_first, :reported_at)
 ON CONFLICT (invoice_id) DO UPDATE SET status = excluded.status, attempt_count = excluded.attempt_count,
-    failed_at = excluded.failed_at, failure_code = excluded.failure_code, finalized_at = excluded.finalized_at,
-    next_attempt = excluded.next_attempt, hosted_url = excluded.hosted_url, heard_at = excluded.heard_at
+    failed_at = excluded.failed_at, failure_code = excluded.failure_code, failure_attempt = excluded.failure_attempt,
+    finalized_at = excluded.finalized_at, next_attempt = excluded.next_attempt, hosted_url = excluded.hosted_url,
+    period_end = excluded.period_end, is_first = excluded.is_first, heard_at = excluded.heard_at
 
--- name: bill_owed_since^
--- When the oldest open invoice of a subscription first failed; invoices older than the newest paid one are ignored.
+-- name: bill_of_subscription
+-- The newest invoices of a subscription.
 -- about: subscription :subscription_id
 -- reads: bill
-SELECT min(CASE WHEN failed_at IS NOT NULL THEN failed_at WHEN attempt_count > 0 THEN finalized_at END)
-FROM bill WHERE subscription_id = :subscription_id AND status = 'open'
-    AND created >= coalesce((SELECT max(created) FROM bill WHERE subscription_id = :subscription_id AND status = 'paid'), 0)
+SELECT invoice_id, subscription_id, created, status, attempt_count, failed_at, failure_code, failure_attempt, finalized_at,
+    next_attempt, hosted_url, period_end, is_first, heard_at
+FROM bill WHERE subscription_id = :subscription_id ORDER BY created DESC LIMIT 24
+
+-- name: subscription_to_check
+-- Subscriptions of which a date has passed that must have brought a change.
+-- reads: subscription
+SELECT subscription_id FROM subscription WHERE check_at <= :now ORDER BY check_at LIMIT 100
+
+-- name: subscription_unknown
+-- A page of the living subscriptions that hold a price that no plan sells or sold, by id.
+-- reads: subscription
+SELECT subscription_id, unknown_prices FROM subscription
+WHERE unknown_prices IS NOT NULL AND subscription_id > :after ORDER BY subscription_id LIMIT 1000
+
+-- name: price_get^
+-- Which plan a price belongs to; null where no catalogue ever sold it.
+-- reads: price
+SELECT price_id, plan_key FROM price WHERE price_id = :price_id
+
+-- name: price_put!
+-- Remember which plan a price belongs to.
+-- writes: price
+INSERT INTO price (price_id, plan_key, seen_at) VALUES (:price_id, :plan_key, :seen_at)
+ON CONFLICT (price_id) DO UPDATE SET plan_key = excluded.plan_key
 
 -- name: customer_get^
 -- One customer, its row locked.
@@ -190,7 +221,7 @@ FROM users WHERE user_id = :user_id /*lock*/
 -- reads: users, subscription
 -- after: users_lock
 SELECT u.version, u.shown, u.updated_at, u.customer_id, u.trial_used_at,
-    s.subscription_id, s.facts, s.as_of, s.evidence, s.since, s.unpaid_since, s.unknown_status
+    s.subscription_id, s.facts, s.as_of, s.evidence, s.since, s.unpaid_since, s.unknown_status, s.billing, s.missing_since
 FROM users u LEFT JOIN subscription s ON s.user_id = u.user_id WHERE u.user_id = :user_id
 
 -- name: users_show!

@@ -5,50 +5,42 @@ from __future__ import annotations
 from msgspec import Struct
 from msgspec.structs import replace
 
-from interlock.engine.core.holding import Holder, Holding, hold
+from interlock.engine.core.actions import Refusal, checkout_of
+from interlock.engine.core.holding import Holding
 from interlock.engine.store import Work
 from interlock.engine.units import records
 from interlock.engine.units.effects import Unit
-from interlock.engine.units.projection import customer_for
+from interlock.engine.units.holdings import holding_of
 from interlock.engine.units.records import Customer, OpenCheckout
 
 
 class Buyer(Struct, frozen=True):
-    """What is stored of a user who wants to buy.  `current` is the living subscription that they are shown."""
+    """What is stored of a user who wants to buy, and what they hold.  `customer_id` is the one to sell to."""
 
     customer_id: str | None
     customer_serial: int
     checkout_serial: int
-    trial_used: bool
     holding: Holding
-    current: str | None
     open_session: OpenCheckout | None
+
+    def refusal(self, plan_key: str, *, session_is_open: bool) -> Refusal | None:
+        """Why a checkout of this plan may not begin; None where it may.  An open session may be finished."""
+        until = self.open_session.expires_at if self.open_session and session_is_open else None
+        holding = self.holding
+        return checkout_of(replace(holding, holder=replace(holding.holder, checkout_until=until)), plan_key)
 
 
 def buyer(user_id: str, unit: Unit) -> Work[Buyer]:
     """Read and lock a user who wants to buy; one never seen is made."""
     user = yield from records.user_locked(user_id)
     subscriptions = yield from records.subscriptions_of_user(user_id)
-    customer_id = user.customer_id
-    for owned in (yield from records.customers_of_user(user_id)):
-        customer_id = customer_id or (yield from customer_for(user_id, owned))
     session = yield from records.open_checkout(user_id)
-    holder = Holder(
-        user_id=user_id,
-        subscriptions=subscriptions,
-        customer_id=customer_id,
-        trial_used=user.trial_used_at is not None,
-        checkout_until=session.expires_at if session else None,
-    )
-    holding = hold(holder, unit.catalogue, unit.now)
-    current = holding.shown if holding.shown is not None and holding.shown.lives else None
+    holding = yield from holding_of(user_id, user, subscriptions, unit)
     return Buyer(
-        customer_id=customer_id,
+        customer_id=holding.portal_customer,
         customer_serial=user.customer_serial,
         checkout_serial=user.checkout_serial,
-        trial_used=holding.trial_used,
         holding=holding,
-        current=current.known.subscription_id if current else None,
         open_session=session,
     )
 

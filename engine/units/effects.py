@@ -9,6 +9,7 @@ the event, an invoice, a customer, a checkout.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from interlock.engine.core.catalogue import Catalogue
 from interlock.engine.core.states import Decision, Outcome, Subscription
@@ -17,6 +18,9 @@ from interlock.engine.units import records
 from interlock.engine.units.records import EventName, LedgerEntry, StoredSubscription
 from interlock.engine.wire.events import Event
 
+ASK_AFTER_MS: Final = 100
+"""How long to wait before asking Stripe: a burst about one subscription then makes one call."""
+
 
 @dataclass(slots=True)
 class Unit:
@@ -24,7 +28,9 @@ class Unit:
 
     `touched` are the users to project, each with the customers that they may come to manage in the portal;
     `newcomers` are (customer, user) where a subscription came to a user; `released` the customers whose portal
-    is to be given anew; `changed` the users whose shown state the projection has changed.
+    is to be given anew; `questions` the subscriptions to ask about, each with the milliseconds to wait before;
+    `changed` the users whose shown state the projection has changed; `first_seen` (price, subscription) where a price
+    was seen for the first time that no plan sells or sold.
     """
 
     now: float
@@ -33,9 +39,10 @@ class Unit:
     touched: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     newcomers: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     released: list[str] = field(default_factory=list[str])
-    questions: list[str] = field(default_factory=list[str])
+    questions: dict[str, int] = field(default_factory=dict[str, int])
     ledger: list[LedgerEntry] = field(default_factory=list[LedgerEntry])
     changed: set[str] = field(default_factory=set[str])
+    first_seen: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     _stored: dict[str, StoredSubscription] = field(default_factory=dict[str, StoredSubscription])
     _noted: dict[str, StoredSubscription] = field(default_factory=dict[str, StoredSubscription])
 
@@ -49,7 +56,12 @@ class Unit:
     def put(self, after: Subscription, user_id: str | None) -> None:
         """Note what a subscription is from now on, and whose.  It was loaded before."""
         assert after.subscription_id in self._stored, "a subscription is locked before it is changed"
-        self._noted[after.subscription_id] = StoredSubscription(after, user_id)
+        unknown_prices = self._noted[after.subscription_id].unknown_prices
+        self._noted[after.subscription_id] = StoredSubscription(after, user_id, unknown_prices)
+
+    def put_stored(self, after: StoredSubscription) -> None:
+        """Note a subscription as it is to be stored."""
+        self._noted[after.known.subscription_id] = after
 
     def touch(self, user_id: str, customer_id: str | None = None) -> None:
         """Note that a user's state may have changed; `customer_id` is a customer that may have become theirs."""
@@ -62,10 +74,9 @@ class Unit:
         if customer_id not in self.released:
             self.released.append(customer_id)
 
-    def ask(self, subscription_id: str) -> None:
-        """Note that Stripe must be asked about a subscription."""
-        if subscription_id not in self.questions:
-            self.questions.append(subscription_id)
+    def ask(self, subscription_id: str, after_ms: int = ASK_AFTER_MS) -> None:
+        """Note that Stripe must be asked about a subscription, `after_ms` milliseconds from now."""
+        self.questions[subscription_id] = min(after_ms, self.questions.get(subscription_id, after_ms))
 
     def record(
         self,
@@ -94,9 +105,7 @@ class Unit:
         )
         self.ledger.append(entry)
 
-    def save_subscriptions(self) -> Work[None]:
-        """Write the subscriptions that were changed."""
-        for subscription_id, after in self._noted.items():
-            before = self._stored[subscription_id]
-            if after != before:
-                yield from records.save_subscription(after.known, after.user_id, before)
+    def noted(self) -> list[tuple[StoredSubscription, StoredSubscription]]:
+        """The subscriptions that were changed, each as it is stored and as it is to be."""
+        pairs = ((self._stored[subscription_id], after) for subscription_id, after in self._noted.items())
+        return [(before, after) for before, after in pairs if before != after]

@@ -8,13 +8,14 @@ Each is one transaction, whole or not at all; the runner ends it.
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 from isal import isal_zlib
 
-from interlock.engine.core import invoices as bills
-from interlock.engine.core.invoices import Bill
-from interlock.engine.core.machine import decide
-from interlock.engine.core.states import Decision, Evidence, Facts, Kind, Outcome, State, Subscription
+from interlock.engine.core.invoices import Invoice, expected_states, merge, summarise
+from interlock.engine.core.machine import decide, vanished
+from interlock.engine.core.states import LIVING, Decision, Evidence, Facts, Kind, Outcome, State, Subscription
 from interlock.engine.store import Work
 from interlock.engine.units import records
 from interlock.engine.units.effects import Unit
@@ -28,6 +29,9 @@ from interlock.engine.units.records import EventName, StoredEvent, StoredSubscri
 from interlock.engine.wire.events import Event
 from interlock.engine.wire.reports import CustomerReport
 
+MISSING_SECONDS: Final = 600
+"""How long after Stripe's first 404 it is asked again about a subscription; a second one ends it."""
+
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """What Stripe answered about one subscription.  `facts` None: there is no such subscription.
@@ -39,7 +43,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     facts: Facts | None
     date: int
     evidence_at_ask: int
-    bill: Bill | None = None
+    invoices: tuple[Invoice, ...] = ()
     customer: CustomerReport | None = None
     source: str = "reconcile"
 
@@ -78,9 +82,11 @@ def _about_subscription(event: Event, subscription_id: str, unit: Unit) -> Work[
         yield from note_checkout(event.checkout, unit)
     held = yield from unit.subscription(subscription_id)
     known, evidence = held.known, event.evidence
-    if event.bill is not None:
-        known, bill = yield from _note_bill(known, event.bill)
-        evidence = msgspec.structs.replace(evidence, consistent_with=bills.expected_states(bill, known))
+    if event.invoice is not None:
+        known, invoice = yield from _note_invoice(known, event.invoice)
+        evidence = msgspec.structs.replace(evidence, consistent_with=expected_states(invoice, known))
+        if invoice.lacks_code:  # the payment says why it failed, and no event of the invoice does
+            unit.ask(subscription_id)
     decision = decide(known, evidence, event.facts)
     owner = yield from _note_decision(held, decision, event.facts, event, "webhook", unit)
     if owner is None and decision.outcome in (Outcome.APPLIED, Outcome.UNCHANGED):
@@ -146,8 +152,8 @@ def take_answer(reading: Reading, unit: Unit) -> Work[Outcome]:
         yield from note_customer(reading.customer, reading.date, unit, authoritative=True)
     ):
         held = yield from unit.subscription(reading.subscription_id)  # it may be another's by now
-    if reading.bill is not None:
-        noted, _ = yield from _note_bill(decision.after, reading.bill)
+    for invoice in reading.invoices:
+        noted, _ = yield from _note_invoice(decision.after, invoice)
         decision = msgspec.structs.replace(decision, after=noted)
     waiting = yield from records.pending_events(reading.subscription_id)
     newest = waiting[0] if waiting else None
@@ -170,15 +176,36 @@ def _close_waiting(
 
 
 def _no_such_subscription(reading: Reading, unit: Unit) -> Work[Outcome]:
-    """Stripe knows no such subscription (another account's, or deleted test data): given up, kept for replay."""
+    """Stripe has no such subscription: deleted test data, or another account's.
+
+    What lives is asked about once more, ten minutes later, and is canceled if Stripe still does not have it.  Of one
+    that was never seen, or has ended, the events that wait are given up, and kept for replay.
+    """
     held = yield from unit.subscription(reading.subscription_id)
-    if held.known.evidence != reading.evidence_at_ask:
+    known = held.known
+    if known.evidence != reading.evidence_at_ask:
         return Outcome.PENDING  # an event about it arrived meanwhile
-    for event in (yield from records.pending_events(reading.subscription_id)):
-        yield from records.set_outcome(event.id, Outcome.FAILED.value)
-        unit.record(event, "webhook", held.user_id, reading.subscription_id, outcome=Outcome.FAILED)
+    if known.state in LIVING and known.missing_since is None:
+        unit.put(msgspec.structs.replace(known, missing_since=int(unit.now)), held.user_id)
+    waits = MISSING_SECONDS - (int(unit.now) - (known.missing_since or int(unit.now)))
+    if known.state in LIVING and waits > 0:
+        yield from records.close_question(reading.subscription_id)
+        unit.ask(reading.subscription_id, waits * 1000)
+        return Outcome.FAILED
+    waiting = yield from records.pending_events(reading.subscription_id)
+    if known.state in LIVING:
+        decision = vanished(known, int(unit.now), reading.evidence_at_ask)
+        newest, source = (waiting[0], "webhook") if waiting else (None, reading.source)
+        owner = yield from _note_decision(held, decision, None, newest, source, unit)
+        yield from _close_waiting(waiting, decision.outcome, owner, reading.subscription_id, unit)
+        outcome = decision.outcome
+    else:
+        outcome = Outcome.FAILED
+        for event in waiting:
+            yield from records.set_outcome(event.id, outcome.value)
+            unit.record(event, "webhook", held.user_id, reading.subscription_id, outcome=outcome)
     yield from records.close_question(reading.subscription_id)
-    return Outcome.FAILED
+    return outcome
 
 
 # --- what both share -------------------------------------------------------------------------------------
@@ -196,7 +223,7 @@ def _note_decision(
     known, after = held.known, decision.after
     owner = (yield from owner_of(after.facts or claimed)) or held.user_id
     unit.put(after, owner)
-    if decision.outcome is Outcome.PENDING:
+    if decision.outcome is Outcome.PENDING or (isinstance(event, Event) and _lacks_parts(decision)):
         unit.ask(after.subscription_id)
     if event is not None or decision.outcome is not Outcome.UNCHANGED:  # a sweep that finds nothing leaves no entry
         unit.record(event, source, owner, after.subscription_id, decision=decision)
@@ -205,8 +232,8 @@ def _note_decision(
     newly_theirs = owner != held.user_id or known.facts is None
     if owner is not None and newly_theirs and after.facts is not None:
         unit.newcomers.append((after.facts.customer_id, owner))
-    seen_before = (known.facts, known.unpaid_since, known.unknown_status, held.user_id)
-    if seen_before != (after.facts, after.unpaid_since, after.unknown_status, owner):
+    seen_before = (known.facts, known.unpaid_since, known.billing, known.unknown_status, held.user_id)
+    if seen_before != (after.facts, after.unpaid_since, after.billing, after.unknown_status, owner):
         customer_id = after.facts.customer_id if after.facts else None
         for user_id in (owner, held.user_id):
             if user_id is not None:
@@ -214,11 +241,22 @@ def _note_decision(
     return owner
 
 
-def _note_bill(known: Subscription, heard: Bill) -> Work[tuple[Subscription, Bill]]:
-    """Merge what is said of an invoice; returns the subscription with its oldest open failure, and the bill."""
-    before = yield from records.invoice(heard.invoice_id)
-    bill = bills.merge(before, heard)
-    if bill != before:
-        yield from records.save_invoice(bill)
-    owed_since = yield from records.owed_since(known.subscription_id)
-    return msgspec.structs.replace(known, unpaid_since=owed_since), bill
+def _lacks_parts(decision: Decision) -> bool:
+    """Whether something changed of which the event can't say all.
+
+    That is what a schedule plans, and, where collection is paused, until when was paid.
+    """
+    after, facts = decision.after, decision.after.facts
+    if decision.outcome is not Outcome.APPLIED or facts is None or not after.lives:
+        return False
+    return not facts.is_whole or (facts.collection_paused and after.billing.paid_until is None)
+
+
+def _note_invoice(known: Subscription, reported: Invoice) -> Work[tuple[Subscription, Invoice]]:
+    """Merge what is said of an invoice; returns the subscription with what all its invoices say, and the invoice."""
+    before = yield from records.invoice(reported.invoice_id)
+    invoice = merge(before, reported)
+    if invoice != before:
+        yield from records.save_invoice(invoice)
+    since, billing = summarise((yield from records.invoices_of(known.subscription_id)))
+    return msgspec.structs.replace(known, unpaid_since=since, billing=billing), invoice

@@ -10,13 +10,13 @@ from typing import Final
 import msgspec
 
 from interlock.engine.core import view
-from interlock.engine.core.holding import Holder, Holding, hold
-from interlock.engine.core.states import State, Subscription
+from interlock.engine.core.holding import Holding
 from interlock.engine.core.view import UserState
 from interlock.engine.store import Work
 from interlock.engine.units import records
 from interlock.engine.units.effects import Unit
-from interlock.engine.units.records import Customer, Projected, UserToProject
+from interlock.engine.units.holdings import holding_of
+from interlock.engine.units.records import Projected, UserToProject
 from interlock.engine.wire.values import usable_user
 
 _shown: Final = msgspec.json.Decoder(UserState)
@@ -25,6 +25,12 @@ _shown: Final = msgspec.json.Decoder(UserState)
 def touch(user_id: str, unit: Unit) -> Work[None]:
     """The unit of work that does nothing but project a user anew."""
     unit.touch(user_id)
+    yield from ()
+
+
+def ask(subscription_id: str, unit: Unit) -> Work[None]:
+    """The unit of work that does nothing but have Stripe asked about a subscription."""
+    unit.ask(subscription_id)
     yield from ()
 
 
@@ -45,18 +51,7 @@ def _project(user_id: str, unit: Unit) -> Work[None]:
     """Draw a user's state; the version rises exactly when something shown changed."""
     assert usable_user(user_id) == user_id, "a user id was checked where it came in"
     user = yield from records.user_for_projection(user_id)
-    customer_id = user.customer_id
-    for candidate in unit.touched[user_id]:
-        customer_id = customer_id or (yield from customer_for(user_id, candidate))
-    holder = Holder(
-        user_id=user_id,
-        subscriptions=user.subscriptions,
-        customer_id=customer_id,
-        barred=frozenset(each.facts.customer_id for each in user.subscriptions if each.facts) - {customer_id},
-        trial_used=user.trial_used_at is not None,
-        checkout_until=(yield from _checkout_until(user_id, user.subscriptions)),
-    )
-    holding = hold(holder, unit.catalogue, unit.now)
+    holding = yield from holding_of(user_id, user, user.subscriptions, unit, candidates=unit.touched[user_id])
     state = view.view(holding)
     version, shown, updated_at = user.version, user.shown, user.updated_at
     if state != _before(user_id, user, unit):
@@ -70,7 +65,7 @@ def _project(user_id: str, unit: Unit) -> Work[None]:
         shown_until=holding.changes_at,
         catalogue=unit.catalogue.digest,
         updated_at=updated_at,
-        customer_id=customer_id,
+        customer_id=holding.portal_customer,
         trial_used_at=user.trial_used_at or _first_trial(holding),
     )
     yield from records.save_projection(projected, user)
@@ -86,15 +81,6 @@ def _before(user_id: str, user: UserToProject, unit: Unit) -> UserState | None:
         return None
 
 
-def customer_for(user_id: str, candidate: str) -> Work[str | None]:
-    """Return the customer if this user may manage it in the portal: it is not deleted, and no other user has it."""
-    customer = (yield from records.customer(candidate)) or Customer(candidate)
-    if customer.deleted or (customer.owner or user_id) != user_id:
-        return None
-    sharers = yield from records.users_sharing_customer(candidate)
-    return candidate if sharers <= {user_id} else None
-
-
 def _is_shared(customer_id: str, newcomer: str) -> Work[bool]:
     """If several users share the customer, none of them may open its portal."""
     users = yield from records.users_sharing_customer(customer_id)
@@ -104,12 +90,6 @@ def _is_shared(customer_id: str, newcomer: str) -> Work[bool]:
 
 
 def _first_trial(holding: Holding) -> int | None:
-    ours = [one.known.facts for one in holding.ours if one.known.facts]
-    return min((facts.trial_end for facts in ours if facts.trial_end is not None), default=None)
-
-
-def _checkout_until(user_id: str, subscriptions: list[Subscription]) -> Work[int | None]:
-    if all(subscription.state is not State.INCOMPLETE for subscription in subscriptions):
-        return None
-    session = yield from records.open_checkout(user_id)
-    return session.expires_at if session else None
+    facts = (one.known.facts for one in holding.ours)
+    trials = [one.trial_end for one in facts if one is not None and one.trial_end is not None]
+    return min(trials, default=None)

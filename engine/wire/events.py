@@ -8,11 +8,11 @@ from typing import Final
 import msgspec
 from msgspec import Raw, Struct
 
-from interlock.engine.core.invoices import Bill
+from interlock.engine.core.invoices import Invoice
 from interlock.engine.core.states import LIVING, Evidence, Facts, Kind, State
 from interlock.engine.errors import BadEvent
 from interlock.engine.wire import objects as wire
-from interlock.engine.wire.reading import bill_of, facts_before, facts_of
+from interlock.engine.wire.reading import facts_before, facts_of, invoice_of
 from interlock.engine.wire.reports import CheckoutReport, CustomerReport
 from interlock.engine.wire.values import USER_KEYS, Keys, usable_user
 
@@ -34,7 +34,7 @@ class Event(Struct, frozen=True, kw_only=True):
     customer_id: str | None = None
     evidence: Evidence | None = None
     facts: Facts | None = None
-    bill: Bill | None = None
+    invoice: Invoice | None = None
     checkout: CheckoutReport | None = None
     customer: CustomerReport | None = None
 
@@ -179,16 +179,16 @@ _FAILURES: Final = {"invoice.payment_failed", "invoice.payment_action_required",
 def _invoice(event: Event, data: _Data, _keys: Keys) -> Event:
     read = msgspec.json.decode(data.object, type=wire.Invoice)
     failed_at = event.created if event.type in _FAILURES else None
-    bill = bill_of(read, heard_at=event.created, failed_at=failed_at)
-    if bill is None:
+    invoice = invoice_of(read, reported_at=event.created, failed_at=failed_at)
+    if invoice is None:
         return event
     return msgspec.structs.replace(
         event,
         of_interest=True,
-        subscription_id=bill.subscription_id,
+        subscription_id=invoice.subscription_id,
         customer_id=wire.ref_id(read.customer),
         evidence=Evidence(kind=Kind.HINT, created=event.created),
-        bill=bill,
+        invoice=invoice,
     )
 
 

@@ -61,7 +61,9 @@ class SubscriptionItem(Struct):
     current_period_end: Time | None = None
 
 
-class _Items(Struct):
+class ItemList(Struct):
+    """The items of a subscription; `has_more` where the list was cut."""
+
     data: list[SubscriptionItem] = []
     has_more: bool = False
 
@@ -123,7 +125,7 @@ class Subscription(Struct):
     status: Id
     customer: Id | Customer
     created: Time = 0
-    items: _Items = msgspec.field(default_factory=_Items)
+    items: ItemList = msgspec.field(default_factory=ItemList)
     metadata: dict[str, Any] | None = None
     current_period_end: Time | None = None
     trial_end: Time | None = None
@@ -148,7 +150,7 @@ class PreviousAttributes(Struct):
     """What an update changed, as it was before; a field that is not there did not change."""
 
     status: Id | UnsetType = UNSET
-    items: _Items | UnsetType = UNSET
+    items: ItemList | UnsetType = UNSET
     metadata: dict[str, Any] | UnsetType | None = UNSET
     current_period_end: Time | UnsetType | None = UNSET
     trial_end: Time | UnsetType | None = UNSET

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from interlock.engine.core.invoices import Bill
+from interlock.engine.core.invoices import Invoice
 from interlock.engine.core.states import Facts, Item, PendingUpdate, Phase, Schedule
 from interlock.engine.wire import objects as wire
 from interlock.engine.wire.objects import ref_id
@@ -119,23 +119,28 @@ def _put_back(now: Any, before: Any) -> Any:
     return msgspec.structs.replace(now, **said)
 
 
-def bill_of(invoice: wire.Invoice, *, heard_at: int, failed_at: int | None = None) -> Bill | None:
+def invoice_of(invoice: wire.Invoice, *, reported_at: int, failed_at: int | None = None) -> Invoice | None:
     """Read an invoice object; None where it bills no subscription."""
     subscription_id = invoice.subscription_id
     if subscription_id is None:
         return None
-    return Bill(
+    code, attempts = failure_of(invoice), invoice.attempt_count or 0
+    lines = invoice.lines.data if invoice.lines else []
+    return Invoice(
         invoice_id=invoice.id,
         subscription_id=subscription_id,
         created=invoice.created,
         status=invoice.status or ("paid" if invoice.paid else "open"),
-        attempt_count=invoice.attempt_count or 0,
+        attempt_count=attempts,
         failed_at=failed_at,
-        failure_code=failure_of(invoice),
+        failure_code=code,
+        failure_attempt=max(attempts, 1) if code else 0,
         finalized_at=invoice.status_transitions.finalized_at if invoice.status_transitions else None,
         next_attempt=invoice.next_payment_attempt,
         hosted_url=invoice.hosted_invoice_url,
-        heard_at=heard_at,
+        period_end=max((line.period.end for line in lines if line.period is not None), default=None),
+        is_first=invoice.billing_reason == "subscription_create",
+        reported_at=reported_at,
     )
 
 

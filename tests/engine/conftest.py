@@ -16,6 +16,7 @@ from interlock.engine.core.states import Facts, Outcome, Subscription
 from interlock.engine.flow.runner import Runner
 from interlock.engine.flow.streams import Hub
 from interlock.engine.interlock import Interlock
+from interlock.engine.store import Store
 from interlock.engine.store.sqlite.store import SqliteStore
 from interlock.engine.units import records
 from interlock.engine.units.evidence import Reading, take_answer
@@ -50,7 +51,7 @@ def make_config(folder: Path, clock: Clock | None = None, **changes: Any) -> Con
 class Desk:
     """The inbox and the store behind it, and the engine's face on the same; nothing runs in the background."""
 
-    def __init__(self, store: SqliteStore, config: Config, clock: Clock) -> None:
+    def __init__(self, store: Store, config: Config, clock: Clock) -> None:
         self.store = store
         self.clock = clock
         self.config = config

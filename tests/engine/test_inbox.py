@@ -24,6 +24,7 @@ from tests.kit.bodies import (
     UPDATED,
     Bill,
     Life,
+    Line,
     Obj,
     Sub,
     body_of,
@@ -462,7 +463,7 @@ async def test_an_answer_that_a_customers_event_overtook_is_not_committed(desk: 
 async def test_a_customer_deleted_within_the_second_is_deleted(desk: Desk) -> None:
     """Seconds tie: that a customer is gone is its end, and needs no order."""
     await desk.take(event("customer.deleted", customer(), created=T0))
-    await desk.take(event("customer.created", customer("cus_2", user="u_1"), created=T0))
+    await desk.take(event(CREATED, Sub(customer="cus_2", status="canceled").json(), created=T0))
     assert "portal" in (await desk.state())["available_actions"]
     await desk.take(event("customer.deleted", customer("cus_2", user="u_1"), created=T0))
     assert (await desk.state())["available_actions"] == ["checkout"]
@@ -470,11 +471,21 @@ async def test_a_customer_deleted_within_the_second_is_deleted(desk: Desk) -> No
 
 async def test_a_moved_customer_is_no_longer_the_first_users_portal(desk: Desk) -> None:
     """Whoever had a customer that is another's now is not let into its portal, nor told so."""
-    await desk.take(event("customer.created", customer(user="u_1")))
+    await desk.take(event("customer.created", customer(user="u_1")), event(CREATED, UNLINKED.json()))
     assert "portal" in (await desk.state("u_1"))["available_actions"]
     await desk.take(event("customer.updated", customer(user="u_2"), created=T0 + 9))
     assert (await desk.state("u_1"))["available_actions"] == ["checkout"]
     assert "portal" in (await desk.state("u_2"))["available_actions"]
+
+
+async def test_kind_a_a_customers_metadata_alone_opens_nobody_its_portal(desk: Desk) -> None:
+    """Another app of the account writes `user_id` too: its customer has other people's cards and invoices."""
+    await desk.take(event("customer.created", customer(user="u_1")))
+    club = Sub(user=None, lines=(Line(price="price_tshirt_club"),))
+    await desk.take(event(CREATED, club.json()))
+    state = await desk.state("u_1")
+    assert (state["state"], state["plan"], state["access"]["granted"]) == ("none", None, False)
+    assert state["available_actions"] == ["checkout"]
 
 
 async def test_a_shared_customer_is_nobodys_portal(desk: Desk) -> None:

@@ -47,10 +47,11 @@ async def test_each_difference_is_shown_and_repaired(tmp_path: Path) -> None:
         before = await bench.state()
         found = await reconcile(bench, dry_run=True)
         assert [(d.user_id, d.subscription_id, d.field, d.stored, d.repaired) for d in found] == [
-            ("u_1", sub["id"], "cancel_at", "-", False)
+            ("u_1", sub["id"], "cancel_at", "-", False),
+            ("u_1", sub["id"], "cancel_reason", "-", False),
         ]
         assert await bench.state() == before
-        assert [d.repaired for d in await reconcile(bench)] == [True]
+        assert [d.repaired for d in await reconcile(bench)] == [True, True]
         assert (await bench.state())["access"]["reason"] == "ending"
         assert await reconcile(bench) == []
         assert [entry["source"] for entry in await bench.history()][-1] == "reconcile"

@@ -249,9 +249,9 @@ def test_an_invoice_event_is_a_hint(type_: str, version: str) -> None:
     assert heard.evidence is not None
     assert heard.evidence.kind is Kind.HINT
     assert heard.facts is None
-    assert heard.bill is not None
+    assert heard.invoice is not None
     fails = type_ in {"invoice.payment_failed", "invoice.payment_action_required", "invoice.overdue"}
-    assert heard.bill.failed_at == (T0 + 5 if fails else None)
+    assert heard.invoice.failed_at == (T0 + 5 if fails else None)
 
 
 def test_an_invoice_of_no_subscription_is_of_no_interest() -> None:
@@ -316,7 +316,7 @@ def test_an_unmapped_type_is_an_event_of_no_interest(type_: str) -> None:
 def test_an_object_of_an_unknown_shape_still_says_whom_to_ask_about(type_: str, obj: Obj) -> None:
     """Evidence without facts: which subscription it is about can be read, so Stripe can be asked."""
     heard = read(body_of(event(type_, obj)))
-    assert (heard.of_interest, heard.subscription_id, heard.facts, heard.bill) == (True, "sub_1", None, None)
+    assert (heard.of_interest, heard.subscription_id, heard.facts, heard.invoice) == (True, "sub_1", None, None)
 
 
 @pytest.mark.parametrize("created", [None, "now", -1, 1.5, 2**70, [], {}])

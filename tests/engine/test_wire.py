@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from interlock.engine.core.invoices import Bill as HeldBill
+from interlock.engine.core.invoices import Invoice as HeldBill
 from interlock.engine.core.states import Facts, Item, PendingUpdate, Schedule
 from interlock.engine.wire import objects as wire
 from interlock.engine.wire import reading
@@ -56,7 +56,7 @@ def facts(sub: Sub, version: str = NEWEST, **changes: Any) -> Facts:
 
 def bill(invoice: Bill, version: str = NEWEST, **changes: Any) -> HeldBill | None:
     body = msgspec.json.encode(invoice.json(version) | changes)
-    return reading.bill_of(msgspec.json.decode(body, type=wire.Invoice), heard_at=T0)
+    return reading.invoice_of(msgspec.json.decode(body, type=wire.Invoice), reported_at=T0)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -303,8 +303,8 @@ def test_an_invoice_teaches_what_support_asks() -> None:
     heard = bill(Bill(attempts=2, next_attempt=T0 + 9, failure_code="expired_card", finalized_at=T0 + 1), OLDEST)
     assert heard == HeldBill(
         invoice_id="in_1", subscription_id="sub_1", created=T0, status="open", attempt_count=2,
-        failure_code="expired_card", finalized_at=T0 + 1, next_attempt=T0 + 9,
-        hosted_url="https://invoice.stripe.com/i/in_1", heard_at=T0,
+        failure_code="expired_card", failure_attempt=2, finalized_at=T0 + 1, next_attempt=T0 + 9,
+        hosted_url="https://invoice.stripe.com/i/in_1", reported_at=T0,
     )  # fmt: skip
 
 

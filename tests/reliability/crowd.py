@@ -11,12 +11,14 @@ import msgspec
 from interlock.engine.config import Config
 from interlock.engine.core.catalogue import AccessPolicy, Catalogue, Plan
 from interlock.engine.core.states import Outcome
-from interlock.engine.flow.asker import Question, claim, reading_of
+from interlock.engine.flow.answers import reading_of
+from interlock.engine.flow.asker import claim
 from interlock.engine.flow.runner import Runner
 from interlock.engine.flow.streams import Hub
 from interlock.engine.store import Store, Work
 from interlock.engine.units import records
 from interlock.engine.units.evidence import take_answer
+from interlock.engine.units.records import Question
 from interlock.engine.wire import objects as wire
 from tests.reliability.bodies import MIDDLE as BETWEEN
 from tests.reliability.bodies import NEW, OLD

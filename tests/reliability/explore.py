@@ -17,8 +17,9 @@ from typing import TypeAlias
 import msgspec
 
 from interlock.engine.core.states import STATUSES, Facts, Outcome
-from interlock.engine.flow.asker import Question, reading_of
+from interlock.engine.flow.answers import reading_of
 from interlock.engine.units.evidence import Reading
+from interlock.engine.units.records import Question
 from interlock.engine.wire import objects as wire
 from interlock.engine.wire import reading
 from tests.reliability.bodies import Obj

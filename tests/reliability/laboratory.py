@@ -147,9 +147,8 @@ class Laboratory:
     def _write(self, stored: Stored) -> None:
         run = self._connection.execute
         if stored.row is not None:
-            customer, user, state, as_of, unpaid, unknown, facts = stored.row
-            row = (SUB, customer, user, state, as_of, EVIDENCE, 0, unpaid, unknown, facts)
-            run("INSERT INTO subscription VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+            row = (SUB, EVIDENCE, 0, *stored.row)
+            run(f"INSERT INTO subscription (subscription_id, evidence, since, {_COLUMNS}) VALUES ({_marks(row)})", row)
         for change, objects in enumerate(stored.events):
             for twin, status in enumerate(objects):
                 if status:
@@ -157,7 +156,7 @@ class Laboratory:
                     row = (event_id(change, twin), "t", change, NOW, SUB, None, outcome, None)
                     run("INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
         for bill in stored.bills:
-            run("INSERT INTO bill VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", bill)
+            run(f"INSERT INTO bill VALUES ({_marks(bill)})", bill)
         if stored.question is not None:
             lease = LATER + LEASE_MS if stored.question == LEASED else 0
             run("INSERT INTO ask VALUES (?, ?, ?, ?)", (SUB, NOW * 1000, lease, 1))
@@ -194,8 +193,14 @@ class Laboratory:
             raise Fault("an event waits and nobody will ask")
 
 
-_COLUMNS: Final = "customer_id, user_id, state, as_of, unpaid_since, unknown_status, facts"
+_COLUMNS: Final = (
+    "customer_id, user_id, state, as_of, unpaid_since, unknown_status, facts, billing, missing_since, unknown_prices"
+)
 _CATALOGUE: Final = Catalogue()
+
+
+def _marks(row: tuple[object, ...]) -> str:
+    return ", ".join("?" * len(row))
 
 
 def _whole(work: Callable[[Unit], Work[Outcome]]) -> Work[Outcome]:

@@ -82,16 +82,17 @@ MUTANTS: Final = (
     Mutant("what waited is not closed", replaces("_close_waiting", "enumerate(waiting)", "enumerate(waiting[:1])"),
            SETTLED),
     Mutant("a 404 has no fence", forces("_no_such_subscription", "evidence_at_ask", to=False), FENCED),
-    Mutant("grace from receipt", replaces("_about_subscription", "_note_bill(known, event.bill)", "_note_bill(known, "
-           "msgspec.structs.replace(event.bill, failed_at=event.bill.failed_at and int(unit.now)))"), GRACE),
+    Mutant("grace from receipt", replaces(
+        "_about_subscription", "_note_invoice(known, event.invoice)", "_note_invoice(known, "
+        "msgspec.structs.replace(event.invoice, failed_at=event.invoice.failed_at and int(unit.now)))"), GRACE),
 
-    Mutant("the last word on an invoice wins", replaces("merge", "max(both, key=_progress)", "heard"), MERGED),
+    Mutant("the last word on an invoice wins", replaces("merge", "max(both, key=_progress)", "reported"), MERGED),
     Mutant("grace from the last failure", calls("merge", "min", "max"), GRACE),
-    Mutant("cancel_at is ignored", forces("access", "cancel_at", "now", to=False), ACCESS),
-    Mutant("grace never ends", forces("access", "ends", to=False), ACCESS),
-    Mutant("grace ends a second late", compares("access", "ends", by="<"), ACCESS),
-    Mutant("paused collection pays", forces("access", "collection_paused", to=False), ACCESS),
-    Mutant("an unknown status grants", forces("access", "unknown_status", to=False), ACCESS),
+    Mutant("cancel_at is ignored", returns("_has_ended", "False"), ACCESS),
+    Mutant("grace never ends", replaces("Subject.grace_end", "DAY", "DAY * 999"), ACCESS),
+    Mutant("grace ends a second late", replaces("Subject.grace_end", "DAY", "DAY + 1"), ACCESS),
+    Mutant("paused collection pays", returns("_paused_collection_denies", "False"), ACCESS),
+    Mutant("an unknown status grants", replaces("rule_for", "RULES", "RULES[1:]"), ACCESS),
 
     Mutant("an empty secret signs", forces("verify", "secret", to=False), SIGNED),
     Mutant("the future is accepted", calls("verify", "abs", None), SIGNED),

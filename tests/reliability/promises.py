@@ -21,21 +21,22 @@ import msgspec
 from msgspec.structs import replace
 
 import interlock
-from interlock.engine.core import invoices as bills
 from interlock.engine.core.access import DAY, access
 from interlock.engine.core.catalogue import AccessPolicy, Catalogue
-from interlock.engine.core.invoices import Bill
+from interlock.engine.core.invoices import Invoice, merge
 from interlock.engine.core.machine import decide
 from interlock.engine.core.states import ENDED, Kind, Outcome, State
 from interlock.engine.core.table import TRANSITIONS
 from interlock.engine.errors import BadSignature
-from interlock.engine.flow.asker import Question, claim, reading_of
+from interlock.engine.flow.answers import reading_of
+from interlock.engine.flow.asker import claim
 from interlock.engine.flow.runner import whole
 from interlock.engine.store import Work
 from interlock.engine.store.opening import open_store
 from interlock.engine.store.statements import STATEMENTS
 from interlock.engine.units.effects import Unit
 from interlock.engine.units.evidence import Reading, take, take_answer
+from interlock.engine.units.records import Question
 from interlock.engine.wire import events as webhooks
 from interlock.engine.wire import objects as wire
 from interlock.engine.wire import reading, signature
@@ -200,22 +201,22 @@ def invoices_merge_in_any_order() -> None:
     rng = random.Random(1)
     for _ in range(60):
         words = [
-            Bill(
+            Invoice(
                 invoice_id="in_1",
                 subscription_id="sub_1",
                 status=rng.choice(("draft", "open", "paid", "void", "uncollectible")),
                 attempt_count=rng.randrange(3),
                 failed_at=rng.choice((None, 10, 20)),
                 finalized_at=rng.choice((None, 5)),
-                heard_at=rng.randrange(30),
+                reported_at=rng.randrange(30),
             )
             for _ in range(3)
         ]
-        merged: set[Bill | None] = set()
+        merged: set[Invoice | None] = set()
         for order in itertools.permutations(words):
-            bill: Bill | None = None
+            bill: Invoice | None = None
             for word in order:
-                bill = bills.merge(bill, word)
+                bill = merge(bill, word)
             merged.add(bill)
         failures = [word.failed_at for word in words if word.failed_at is not None]
         assert len(merged) == 1
@@ -274,7 +275,7 @@ def every_version_says_the_same() -> None:
     two = {**one, "cancel_at": None, "items": {**one["items"], "data": [later, one["items"]["data"][0]]}}
     read = reading.facts_of(msgspec.convert(two, wire.Subscription))
     assert (read.current_period_end, read.cancel_at) == (START + MONTH, START + MONTH)
-    owed = {reading.bill_of(msgspec.convert(invoice(v), wire.Invoice), heard_at=1) for v in VERSIONS}
+    owed = {reading.invoice_of(msgspec.convert(invoice(v), wire.Invoice), reported_at=1) for v in VERSIONS}
     assert len(owed) == 1
     assert None not in owed
 

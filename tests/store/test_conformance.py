@@ -16,6 +16,7 @@ from interlock.engine.store import Work
 from interlock.engine.store.postgres import lane as postgres
 from interlock.engine.store.sqlite import store as sqlite
 from interlock.engine.units import records
+from interlock.engine.units.records import StoredSubscription
 from tests.kit.bodies import Bill, body_of, event
 from tests.store.conftest import Database, inbox_on
 from tests.store.life import NOW, Timeline, five_events, held, many
@@ -38,7 +39,7 @@ def count_one(subscription_id: str) -> Work[int]:
     found = yield from records.subscription(subscription_id)
     known = found.known
     counted = Subscription(subscription_id=subscription_id, evidence=known.evidence + 1)
-    yield from records.save_subscription(counted, None)
+    yield from records.save_subscription(StoredSubscription(counted, None))
     return known.evidence + 1
 
 

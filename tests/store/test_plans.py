@@ -27,7 +27,14 @@ WHOLE = {
     "checkout_all_open": "once a sweep, over the open sessions",
 }
 """Statements that look through a whole table or index, and why they may."""
-IN_ORDER = {"event_forget_payloads", "subscription_living", "users_due", "ask_claim"}
+IN_ORDER = {
+    "subscription_to_check",
+    "subscription_unknown",
+    "event_forget_payloads",
+    "subscription_living",
+    "users_due",
+    "ask_claim",
+}
 """Statements that take the first few beyond a point, in the order of an index."""
 BY_INDEX = {
     "event_pending_of": {"event_pending"},
@@ -35,8 +42,10 @@ BY_INDEX = {
     "event_forget_payloads": {"event_by_age"},
     "subscription_of_user": {"subscription_by_user"},
     "subscription_of_customer": {"subscription_by_customer"},
+    "subscription_to_check": {"subscription_by_check"},
+    "subscription_unknown": {"subscription_of_unknown_price"},
     "subscription_users_of_customer": {"subscription_by_customer"},
-    "bill_owed_since": {"bill_of_subscription"},
+    "bill_of_subscription": {"bill_of_subscription"},
     "customer_of_user": {"customer_by_user", "customer_by_checkout_user"},
     "customer_ids_of_user": {"customer_by_user", "customer_by_checkout_user"},
     "users_draw": {"subscription_by_user"},

@@ -21,7 +21,7 @@ USER: Query = ("users_ensure", ("u_1",))
 
 
 def put(state: str, *, subscription_id: str = "sub_1", evidence: int = 1, facts: bytes | None = b"{}") -> Query:
-    return "subscription_put", (subscription_id, "cus_1", "u_1", state, 1, evidence, 1, None, None, facts)
+    return "subscription_put", (subscription_id, "cus_1", "u_1", state, 1, evidence, 1, None, None, facts, *(None,) * 4)
 
 
 def decision(outcome: str = "applied", *, event_id: str | None = "evt_1", source: str = "webhook") -> Query:
@@ -29,7 +29,7 @@ def decision(outcome: str = "applied", *, event_id: str | None = "evt_1", source
 
 
 def bill(subscription_id: str = "sub_1", *, attempts: int = 0) -> Query:
-    return "bill_put", ("in_1", subscription_id, 1, "open", attempts, None, None, None, None, None, 1)
+    return "bill_put", ("in_1", subscription_id, 1, "open", attempts, None, None, 0, None, None, None, None, 0, 1)
 
 
 def session(session_id: str, user_id: str = "u_1") -> Query:

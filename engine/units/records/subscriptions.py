@@ -7,20 +7,27 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from interlock.engine.core.invoices import Bill
-from interlock.engine.core.states import Facts, Subscription
-from interlock.engine.store import Work
+from interlock.engine.core.dates import next_check
+from interlock.engine.core.invoices import Invoice
+from interlock.engine.core.states import Billing, Facts, Subscription
+from interlock.engine.store import Row, Work
 from interlock.engine.store.statements import STATEMENTS
 
 _S: Final = STATEMENTS
 _facts: Final = msgspec.json.Decoder(Facts)
+_billing: Final = msgspec.json.Decoder(Billing)
+_NO_BILLING: Final = Billing()
 
 
 class StoredSubscription(Struct, frozen=True):
-    """What is known of one subscription, and whose it is."""
+    """What is known of one subscription, and whose it is.
+
+    `unknown_prices` are those that no plan sells or ever sold, with commas; None once it has ended.
+    """
 
     known: Subscription
     user_id: str | None
+    unknown_prices: str | None = None
 
 
 class StoredFacts(Struct, frozen=True):
@@ -36,8 +43,8 @@ def subscription(subscription_id: str) -> Work[StoredSubscription]:
     if not rows:
         yield _S["subscription_start"], (subscription_id,)
         rows = yield _S["subscription_get"], (subscription_id,)
-    *columns, user_id = rows[0]
-    return StoredSubscription(subscription_from(*columns), user_id)
+    *columns, user_id, unknown_prices = rows[0]
+    return StoredSubscription(subscription_from(*columns), user_id, unknown_prices)
 
 
 def subscription_from(
@@ -48,6 +55,8 @@ def subscription_from(
     since: int,
     unpaid_since: int | None,
     unknown_status: str | None,
+    billing: bytes | None,
+    missing_since: int | None,
 ) -> Subscription:
     return Subscription(
         subscription_id=subscription_id,
@@ -56,13 +65,15 @@ def subscription_from(
         evidence=evidence,
         since=since,
         unpaid_since=unpaid_since,
+        billing=_NO_BILLING if billing is None else _billing.decode(billing),
         unknown_status=unknown_status,
+        missing_since=missing_since,
     )
 
 
-def save_subscription(after: Subscription, user_id: str | None, before: StoredSubscription | None = None) -> Work[None]:
+def save_subscription(stored: StoredSubscription, before: StoredSubscription | None = None) -> Work[None]:
     """Write one subscription.  Where customer and user are those of `before`, only unindexed columns are updated."""
-    facts = after.facts
+    after, facts = stored.known, stored.known.facts
     columns: dict[str, Any] = {
         "subscription_id": after.subscription_id,
         "state": after.state.value,
@@ -72,13 +83,18 @@ def save_subscription(after: Subscription, user_id: str | None, before: StoredSu
         "unpaid_since": after.unpaid_since,
         "unknown_status": after.unknown_status,
         "facts": msgspec.json.encode(facts) if facts else None,
+        "billing": msgspec.json.encode(after.billing) if after.billing != _NO_BILLING else None,
+        "missing_since": after.missing_since,
+        "check_at": next_check(after),
+        "unknown_prices": stored.unknown_prices,
     }
     customer_id = facts.customer_id if facts else None
+    whose = (customer_id, stored.user_id)
     known = before.known.facts if before is not None else None
-    if before is not None and known is not None and (known.customer_id, before.user_id) == (customer_id, user_id):
+    if before is not None and known is not None and (known.customer_id, before.user_id) == whose:
         yield _S["subscription_update"](**columns)
     else:
-        yield _S["subscription_put"](**columns, customer_id=customer_id, user_id=user_id)
+        yield _S["subscription_put"](**columns, customer_id=customer_id, user_id=stored.user_id)
 
 
 def subscriptions_of_user(user_id: str) -> Work[list[Subscription]]:
@@ -116,21 +132,37 @@ def evidence_of(subscription_id: str) -> Work[int]:
     return rows[0][0] if rows else 0
 
 
-_save_invoice: Final = _S["bill_put"].taking(Bill)
+def subscriptions_to_check(now: int) -> Work[list[str]]:
+    """Read which subscriptions are to be asked about because a date of theirs has passed; at most 100."""
+    return [row[0] for row in (yield _S["subscription_to_check"], (now,))]
 
 
-def invoice(invoice_id: str) -> Work[Bill | None]:
+def subscriptions_of_unknown_price(after: str) -> Work[list[tuple[str, str]]]:
+    """Read a page of living subscriptions with unknown prices, and which (with commas)."""
+    rows = yield _S["subscription_unknown"], (after,)
+    return [(subscription_id, prices) for subscription_id, prices in rows]
+
+
+_save_invoice: Final = _S["bill_put"].taking(Invoice)
+
+
+def _invoice_from(row: Row) -> Invoice:
+    columns: dict[str, Any] = dict(zip(Invoice.__struct_fields__, row, strict=True))
+    columns["is_first"] = bool(columns["is_first"])  # the databases keep 0 and 1
+    return Invoice(**columns)
+
+
+def invoice(invoice_id: str) -> Work[Invoice | None]:
     """Read one invoice."""
     rows = yield _S["bill_get"], (invoice_id,)
-    return Bill(**dict(zip(Bill.__struct_fields__, rows[0], strict=True))) if rows else None
+    return _invoice_from(rows[0]) if rows else None
 
 
-def save_invoice(bill: Bill) -> Work[None]:
+def invoices_of(subscription_id: str) -> Work[list[Invoice]]:
+    """Read the newest invoices of a subscription, at most 24."""
+    return [_invoice_from(row) for row in (yield _S["bill_of_subscription"], (subscription_id,))]
+
+
+def save_invoice(invoice: Invoice) -> Work[None]:
     """Write one invoice."""
-    yield _save_invoice(bill)
-
-
-def owed_since(subscription_id: str) -> Work[int | None]:
-    """Read when the oldest open invoice of a subscription first failed, None where none did."""
-    rows = yield _S["bill_owed_since"], (subscription_id,)
-    return rows[0][0]
+    yield _save_invoice(invoice)
