@@ -42,7 +42,7 @@ What is there
       within two weeks and what the account does then, hard declines, pause and resume, planned ends,
       unpaid cycles, sent invoices, discounts, metered prices.
     - Changes: prorations by exact fractions, floored line by line, as either billing mode has them; previews by
-      the code of the change itself; changes that wait for their payment; the customer's balance.
+      the code of the change itself; changes that wait for their payment; the customer's balance; schedules.
     - Deliveries signed anew at each try, one `v1` for each active secret. Tried again after
       `RETRY_AFTER` (a second at first, for three days in all), a 3xx too. Mischief by a seed: duplicate,
       reorder, delay, drop, twin (a second Event object for one change).
@@ -50,7 +50,7 @@ What is there
       deliveries, and faults (`status`, `timeout`, `reset`, `garbage`, `slow`, `lost`) for the API's paths.
 
 What Stripe has beyond that is not there
-    Checkout in payment or setup mode with a redirect of its own; subscription schedules, quotes, plans,
+    Checkout in payment or setup mode with a redirect of its own; quotes, plans,
     payment links, credit notes, refunds, disputes, the account's balance, tax, Connect, thin (v2)
     events, entitlements, search, tiers and packages in prices, several currencies of a price, SEPA
     and all else that is neither a card nor a US bank account, `invoice.upcoming`, itemized proration

@@ -35,8 +35,12 @@ from interlock.api.sandbox.core.answers import KeptAnswers, WorldAnswer, mark_of
 from interlock.api.sandbox.core.errors import EMPTY, NOTHING, Obj, StripeError, invalid, unknown_route
 from interlock.api.sandbox.core.params import check, versions
 from interlock.api.sandbox.core.shapes import API_VERSION, expanded, is_legacy, rendered
+from interlock.api.sandbox.objects import schedule_phases
 from interlock.api.sandbox.operations import Operations
 from interlock.api.sandbox.routes import INCLUDES, find_route
+
+CLOVER = "2025-09-30"
+"""Before this version, which a call without one may mean, a schedule's phase had `iterations`."""
 
 __all__ = ["World", "WorldAnswer"]
 
@@ -69,6 +73,8 @@ class World(Operations):
         idempotency key, and what was done stays.
         """
         given = dict(params or NOTHING)
+        if "phases" in given and (version or "") < CLOVER:
+            given = schedule_phases.without_iterations(self, given)
         request_id = self.new_id("req_")
         headers = {"request-id": request_id, "stripe-version": version or API_VERSION}
         cause: Obj = {"id": request_id, "idempotency_key": idempotency_key}

@@ -12,3 +12,24 @@ def drive_balance(client: stripe.StripeClient, customer: str) -> None:
     assert v1.retrieve(customer, row.id).ending_balance == 100
     assert [each.id for each in v1.list(customer).data] == [row.id]
     v1.create(customer, {"amount": -100, "currency": "usd"})
+
+
+def drive_schedules(client: stripe.StripeClient, price: str) -> None:
+    """A schedule taken from a subscription, changed, released; one that is canceled with its subscription."""
+    v1 = client.v1
+    owner = v1.customers.create({"payment_method": "pm_card_visa",
+                                 "invoice_settings": {"default_payment_method": "pm_card_visa"}})  # fmt: skip
+    sub = v1.subscriptions.create({"customer": owner.id, "items": [{"price": price}]})
+    schedule = v1.subscription_schedules.create({"from_subscription": sub.id})
+    now = schedule.phases[0]
+    v1.subscription_schedules.update(schedule.id, {"end_behavior": "release", "phases": [
+        {"items": [{"price": price}], "start_date": now.start_date, "end_date": now.end_date},
+        {"items": [{"price": price, "quantity": 2}], "duration": {"interval": "month"}},
+    ]})  # fmt: skip
+    assert v1.subscriptions.retrieve(sub.id).schedule == schedule.id
+    v1.invoices.create_preview({"schedule": schedule.id})
+    assert v1.subscription_schedules.release(schedule.id).released_subscription == sub.id
+    again = v1.subscription_schedules.create({"from_subscription": sub.id})
+    assert v1.subscription_schedules.cancel(again.id).status == "canceled"
+    assert v1.subscription_schedules.list({"customer": owner.id}).data[1].id == schedule.id
+    assert v1.subscription_schedules.retrieve(schedule.id).status == "released"

@@ -21,6 +21,7 @@ SCHEMAS: Obj = json.loads((pathlib.Path(__file__).parent / "stripe-schemas.json"
 ADDED: dict[str, set[str]] = {
     "subscription": {"status_details"},
     "invoice": {"status_details"},
+    "subscription_schedule": {"pause_schedules"},
     "checkout.session": {"allowed_payment_method_types"},
 }
 SCHEMAS["$defs"]["portal_flows_flow"]["properties"]["type"]["enum"].append("subscription_pause")

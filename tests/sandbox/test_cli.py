@@ -31,6 +31,8 @@ FAMILIES = EVERY_DAY + (MORE if os.environ.get("SANDBOX_CLI") == "all" else ())
 NAMED = {
     "subscription.payment_failed": "invoice.payment_failed",
     "subscription.payment_succeeded": "invoice.payment_succeeded",
+    # its fixture cancels a schedule; Stripe documents `aborted` of an end for want of payment alone
+    "subscription_schedule.aborted": "subscription_schedule.canceled",
 }
 # What cannot be played → the resource that is missing here.
 LACKING = {
@@ -43,13 +45,6 @@ LACKING = {
     "plan.created": "plans (prices took their place)",
     "plan.deleted": "plans (prices took their place)",
     "plan.updated": "plans (prices took their place)",
-    "subscription_schedule.aborted": "subscription schedules",
-    "subscription_schedule.canceled": "subscription schedules",
-    "subscription_schedule.completed": "subscription schedules",
-    "subscription_schedule.created": "subscription schedules",
-    "subscription_schedule.expiring": "subscription schedules",
-    "subscription_schedule.released": "subscription schedules",
-    "subscription_schedule.updated": "subscription schedules",
 }
 
 

@@ -75,6 +75,8 @@ class Fuzz:
         self.post("invoices", customer=customer)
         self.post("webhook_endpoints", url="http://127.0.0.1:1/", enabled_events=["*"], api_version="2024-06-20")
         self.post("test_helpers/test_clocks", frozen_time=NOW)
+        sub = self.post("subscriptions", customer=customer, items=[{"price": prices[1]}])
+        self.post("subscription_schedules", from_subscription=sub)
         self.post("setup_intents", customer=customer)
         self.post("payment_intents", amount=100, currency="usd")
         self.post("billing/meters", display_name="m", event_name="m", default_aggregation={"formula": "sum"})

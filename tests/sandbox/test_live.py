@@ -15,7 +15,7 @@ import stripe
 
 from interlock.api.sandbox.objects import webhook_endpoints
 from interlock.api.sandbox.routes import ROUTES
-from tests.sandbox.drives import drive_balance
+from tests.sandbox.drives import drive_balance, drive_schedules
 from tests.sandbox.live import KEY, Live, Receiver
 
 Obj = dict[str, Any]
@@ -98,6 +98,7 @@ def test_sdk_drives_every_resource(live: Live) -> None:
     price = v1.prices.create({"product": product.id, "currency": "usd", "unit_amount": 100,
                               "recurring": {"interval": "month"}})  # fmt: skip
     v1.prices.update(price.id, {"nickname": "n"})
+    drive_schedules(live.stripe, price.id)
     coupon = v1.coupons.create({"percent_off": 12.5, "duration": "repeating", "duration_in_months": 3})
     v1.coupons.retrieve(coupon.id)
     v1.coupons.update(coupon.id, {"name": "n"})

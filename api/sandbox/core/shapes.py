@@ -168,7 +168,8 @@ NAMES: dict[str, str] = {
     "setup_intent": "setup_intent", "pending_setup_intent": "setup_intent", "coupon": "coupon",
     "promotion_code": "promotion_code", "discounts": "discount", "discount": "discount",
     "configuration": "billing_portal.configuration", "latest_charge": "charge", "charge": "charge",
-    "meter": "billing.meter", "default_source": "card",
+    "meter": "billing.meter", "default_source": "card", "schedule": "subscription_schedule",
+    "released_subscription": "subscription",
 }  # fmt: skip
 
 Look = Callable[[str, str], Obj | None]

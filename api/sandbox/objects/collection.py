@@ -10,7 +10,7 @@ from interlock.api.sandbox.core.cards import AUTHENTICATE, HARD_DECLINES, OK, PR
 from interlock.api.sandbox.core.errors import EMPTY, NOTHING, Obj, invalid
 from interlock.api.sandbox.core.ledger import Ledger
 from interlock.api.sandbox.core.periods import DAY, period_end
-from interlock.api.sandbox.objects import discounts, invoice_document, payments, pending_updates
+from interlock.api.sandbox.objects import discounts, invoice_document, payments, pending_updates, schedule_state
 
 # Smart retries: days after the first failure; eight within two weeks.
 RETRY_DAYS = (1, 3, 5, 7, 9, 11, 13, 14)
@@ -403,6 +403,7 @@ def end(w: Ledger, sub: Obj, *, reason: str | None, details: Obj | None = None) 
         sub["cancellation_details"]["reason"] = reason
     sub |= {"status": "canceled", "ended_at": w.now, "canceled_at": sub["canceled_at"] or w.now,
             "pause_collection": None, "status_details": None, "pending_update": None}  # fmt: skip
+    schedule_state.close_with(w, sub, "aborted" if reason == "payment_failed" else "canceled")
     for name in ("resuming", "pending"):
         w.note(sub["id"]).pop(name, None)
     _stop_retries(w, sub)

@@ -45,7 +45,7 @@ def new_item(
     w: Ledger, *, customer: str, amount: int, currency: str, description: str | None,
     period: tuple[int, int], sub: Obj | None = None, price: Obj | None = None, quantity: int = 1,
     proration: bool = False, invoice: str | None = None, given: Obj | None = None, item: str | None = None,
-    credited: Obj | None = None,
+    credited: Obj | None = None, plain: bool = False,
 ) -> Obj:  # fmt: skip
     """An invoice item, waiting for an invoice unless one is named.
 
@@ -57,10 +57,11 @@ def new_item(
         parent={
             "type": "subscription_details",
             "subscription_details": {"subscription": sub["id"], "subscription_item": item},
-        } if sub else None,
+        } if sub and not plain else None,
         period={"start": period[0], "end": period[1]}, pricing=pricing_of(price) if price else None,
         proration=proration, quantity=quantity, quantity_decimal=str(quantity), tax_rates=[],
-        proration_details={"credited_items": _credited(credited), "discount_amounts": []} if proration else None,
+        proration_details={"credited_items": _credited(credited), "discount_amounts": []}
+        if proration and not plain else None,
         test_clock=(sub or w.get("customer", customer)).get("test_clock"),
     )  # fmt: skip
     known = {"price": price and price["id"], "subscription": sub and sub["id"], "item": item}

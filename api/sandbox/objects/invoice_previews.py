@@ -8,7 +8,15 @@ from interlock.api.sandbox.core.errors import EMPTY, NOTHING, Obj, StripeError, 
 from interlock.api.sandbox.core.ledger import Ledger
 from interlock.api.sandbox.core.periods import HOUR, earliest_end
 from interlock.api.sandbox.core.resource import Route
-from interlock.api.sandbox.objects import balances, collection, customers, invoice_document, invoice_items, lifecycle
+from interlock.api.sandbox.objects import (
+    balances,
+    collection,
+    customers,
+    invoice_document,
+    invoice_items,
+    renewals,
+    subscription_schedules,
+)
 from interlock.api.sandbox.objects.subscription_changes import (
     cancel_subscription,
     pause_subscription,
@@ -49,7 +57,7 @@ def _check_date(p: Obj, details: Obj) -> None:
 
 
 def _preview(w: Ledger, p: Obj, details: Obj) -> Obj:
-    sub = _subscription(w, p, details)
+    sub = _of_a_schedule(w, p) if p.get("schedule") else _subscription(w, p, details)
     for given in p.get("invoice_items") or EMPTY:
         if not given.get("invoiceitem"):
             invoice_items.create_invoiceitem(w, given | {"customer": sub["customer"], "subscription": sub["id"]})
@@ -61,7 +69,8 @@ def _preview(w: Ledger, p: Obj, details: Obj) -> Obj:
         changes = changes | {"proration_behavior": "none"}
         changes.pop("proration_date", None)
     _act(w, sub, p, details, changes)
-    at_once = changes.get("proration_behavior") == "always_invoice" or any(details.get(name) for name in INSTEAD)
+    behavior = changes.get("proration_behavior") or (p.get("schedule_details") or NOTHING).get("proration_behavior")
+    at_once = behavior == "always_invoice" or any(details.get(name) for name in INSTEAD)
     made = next((e["data"]["object"] for e in w.fresh_events if e["type"] == "invoice.created"), None)
     renews = (made is None and not at_once) or recurring
     if renews:
@@ -91,11 +100,23 @@ def _subscription(w: Ledger, p: Obj, details: Obj) -> Obj:
     if customer is None:
         raise missing("customer")
     living = [
-        sub for sub in w.all("subscription") if sub["customer"] == customer["id"] and sub["status"] in lifecycle.BILLED
+        sub for sub in w.all("subscription") if sub["customer"] == customer["id"] and sub["status"] in renewals.BILLED
     ]
     if not living:
         raise _none(customer["id"])
     return min(living, key=earliest_end)
+
+
+def _of_a_schedule(w: Ledger, p: Obj) -> Obj:
+    """The subscription of a schedule, after the changes of it that are asked about."""
+    schedule = w.of("subscription_schedule", p["schedule"], "schedule")
+    given: Obj = p.get("schedule_details") or NOTHING
+    changes = {name: given[name] for name in ("phases", "end_behavior", "proration_behavior") if name in given}
+    if changes:
+        subscription_schedules.update_schedule(w, changes, schedule["id"])
+    if schedule["subscription"] is None:
+        raise _none(schedule["customer"])
+    return w.get("subscription", schedule["subscription"])
 
 
 def _none(customer: str) -> StripeError:
@@ -122,11 +143,11 @@ def _act(w: Ledger, sub: Obj, p: Obj, details: Obj, changes: Obj) -> None:
 
 def _renewal(w: Ledger, sub: Obj) -> Obj:
     at = earliest_end(sub)
-    if sub["status"] not in lifecycle.BILLED or (sub["cancel_at"] is not None and sub["cancel_at"] <= at):
+    if sub["status"] not in renewals.BILLED or (sub["cancel_at"] is not None and sub["cancel_at"] <= at):
         raise _none(sub["customer"])
     if sub["status"] == "trialing":
         w.touch(sub)["status"] = "active"
-    lifecycle.renew(w, sub)
+    renewals.renew(w, sub)
     return w.get("invoice", sub["latest_invoice"])
 
 

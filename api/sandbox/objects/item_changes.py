@@ -14,21 +14,21 @@ from interlock.api.sandbox.core.ledger import Ledger
 from interlock.api.sandbox.core.periods import earliest_end, earliest_start, period_around, period_end
 from interlock.api.sandbox.objects import collection, invoice_document, pending_updates
 from interlock.api.sandbox.objects.invoice_items import new_item as new_invoice_item
-from interlock.api.sandbox.objects.lifecycle import ended_without_method, warn_of_trial_end
 from interlock.api.sandbox.objects.payments import NO_METHOD
 from interlock.api.sandbox.objects.products import same_currency
 from interlock.api.sandbox.objects.prorations import prorate
 from interlock.api.sandbox.objects.subscriptions import check_intervals, insist, new_item, price_for, quantity_of
+from interlock.api.sandbox.objects.trials import ended_without_method, warn_of_trial_end
 
 ITEMS_MAX = 20
 BILLING = ("items", "trial_end", "billing_cycle_anchor", "add_invoice_items")
 """What of an update may bill at once."""
 
 
-def change(w: Ledger, sub: Obj, p: Obj, *, boundary: bool = False) -> None:
+def change(w: Ledger, sub: Obj, p: Obj, *, boundary: int | None = None) -> None:
     """Items and anchor as `p` gives them, with what time is owed for it.
 
-    `boundary`: a period ends at this moment, and its renewal bills what is changed here.
+    `boundary`: a phase ends at this moment; where a period does too, its renewal bills what is changed here.
     """
     anchor = _anchor(p)
     if not p.get("items") and anchor != "now":
@@ -133,16 +133,16 @@ def _interval(item: Obj) -> tuple[Any, Any]:
 # -- its bill --------------------------------------------------------------------------------------
 
 
-def _bill(w: Ledger, sub: Obj, old: list[Obj], p: Obj, boundary: bool) -> None:
+def _bill(w: Ledger, sub: Obj, old: list[Obj], p: Obj, boundary: int | None) -> None:
     behavior, items = p.get("proration_behavior", "create_prorations"), sub["items"]["data"]
     kept = {item["id"]: item for item in old}
     switched = [item for item in items if item["id"] in kept and _interval(item) != _interval(kept[item["id"]])]
     freed = [item for item in items if item["id"] in kept and _free(kept[item["id"]]) and not _free(item)]
     classic = sub["billing_mode"]["type"] == "classic"
     anew = _anchor(p) == "now" or (classic and (switched or freed) and _anchor(p) != "unchanged")
-    if boundary and earliest_end(sub) <= w.now:
+    if boundary is not None and earliest_end(sub) <= boundary:
         if anew or switched:
-            sub["billing_cycle_anchor"] = w.now
+            sub["billing_cycle_anchor"] = boundary
         return
     if not anew:
         for item in switched:  # flexible: the cycle stays, and the item's period is the one around now

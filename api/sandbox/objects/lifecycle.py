@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from interlock.api.sandbox.core.errors import NOTHING, Obj
 from interlock.api.sandbox.core.ledger import Ledger
-from interlock.api.sandbox.core.periods import DAY, HOUR, earliest_end, period_end
+from interlock.api.sandbox.core.periods import DAY, HOUR, earliest_end
 from interlock.api.sandbox.core.rules import Rule, one
-from interlock.api.sandbox.objects import collection, invoice_document, pending_updates
+from interlock.api.sandbox.objects import collection, invoice_document, pending_updates, schedule_state
+from interlock.api.sandbox.objects.renewals import BILLED, PAUSED_COLLECTION, renew
+from interlock.api.sandbox.objects.trials import ended_without_method, warn_of_trial_end
 
 INCOMPLETE_FOR = 23 * HOUR
 TRIAL_WARNING = 3 * DAY
-BILLED = frozenset({"trialing", "active", "past_due", "unpaid"})
 
 
 # -- subscriptions ---------------------------------------------------------------------------------
@@ -39,104 +38,14 @@ def _warn_at(w: Ledger, sub: Obj) -> int | None:
     return max(int(sub["trial_end"]) - TRIAL_WARNING, int(sub["trial_start"]))
 
 
-def warn_of_trial_end(w: Ledger, sub: Obj) -> None:
-    """`trial_will_end`, once per trial end."""
-    w.note(sub["id"])["warned"] = sub["trial_end"]
-    w.emit("customer.subscription.trial_will_end", sub, then_updated=True)
-
-
-def ended_without_method(w: Ledger, sub: Obj) -> bool:
-    """Pause or cancel, as `missing_payment_method` says, when nothing could be charged. Done so?"""
-    behavior = ((sub["trial_settings"] or NOTHING).get("end_behavior") or NOTHING).get("missing_payment_method")
-    if sub["collection_method"] == "charge_automatically" and not _has_method(w, sub):
-        if behavior == "cancel":
-            collection.end(w, sub, reason=None)
-            return True
-        if behavior == "pause":
-            collection.pause(w, sub, "trial_end_without_payment_method")
-            return True
-    return False
-
-
 def _end_trial(w: Ledger, sub: Obj) -> None:
     if not ended_without_method(w, sub):
         w.touch(sub)["status"] = "active"
         renew(w, sub)
 
 
-def _has_method(w: Ledger, sub: Obj) -> bool:
-    customer = w.get("customer", sub["customer"])
-    return bool(
-        sub["default_payment_method"] or sub["default_source"] or customer.get("default_source")
-        or (customer.get("invoice_settings") or NOTHING).get("default_payment_method")
-    )  # fmt: skip
-
-
 def _period_ends(_w: Ledger, sub: Obj) -> int | None:
     return earliest_end(sub) if sub["items"]["data"] else None
-
-
-def renew(w: Ledger, sub: Obj) -> None:
-    """The next period of each item that is due, and the draft that bills it."""
-    w.touch(sub)
-    mark = len(w.fresh_events)
-    lines: list[Obj] = []
-    now = earliest_end(sub)
-    past = (min(int(i["current_period_start"]) for i in sub["items"]["data"]), now)
-    for item in sub["items"]["data"]:
-        if item["current_period_end"] > now:
-            continue
-        start = int(item["current_period_end"])
-        anchor = int(sub["billing_cycle_anchor"])
-        item |= {
-            "current_period_start": start,
-            "current_period_end": period_end(item["price"]["recurring"], min(anchor, start), start),
-        }
-        lines.append(
-            invoice_document.new_line(
-                w,
-                price=item["price"],
-                quantity=usage(w, sub, item, past),
-                sub=sub,
-                item=item,
-                period=(start, item["current_period_end"]),
-            )
-        )
-    stopped = sub["status"] == "unpaid" or sub["pause_collection"] is not None
-    invoice = collection.draft_invoice(
-        w, sub, reason="subscription_cycle", lines=lines, period=past, auto_advance=not stopped
-    )
-    w.emit("customer.subscription.updated", sub, at=mark)
-    behavior = (sub["pause_collection"] or NOTHING).get("behavior")
-    if behavior in ("void", "mark_uncollectible"):
-        invoice_document.finalize(w, invoice)
-        PAUSED_COLLECTION[behavior](w, invoice)
-
-
-PAUSED_COLLECTION: dict[str, Callable[[Ledger, Obj], None]] = {
-    "void": collection.annul,
-    "mark_uncollectible": lambda w, invoice: collection.forgive(w, invoice, "subscription_paused"),
-}
-
-
-def usage(w: Ledger, sub: Obj, item: Obj, period: tuple[int, int]) -> int:
-    """The quantity to bill: the item's, or for metered prices what the meter counted in the period."""
-    recurring = item["price"]["recurring"]
-    meter = w.find("billing.meter", recurring.get("meter"))
-    if meter is None:
-        return int(item.get("quantity", 0 if recurring["usage_type"] == "metered" else 1))
-    values = [float(e["payload"].get("value", 0)) for e in w.all("billing.meter_event")
-              if e["event_name"] == meter["event_name"]
-              and e["payload"].get("stripe_customer_id") == sub["customer"]
-              and period[0] <= e["timestamp"] < period[1]]  # fmt: skip
-    return int(FORMULAS[str(meter["default_aggregation"]["formula"])](values))
-
-
-def _last(values: list[float]) -> float:
-    return values[-1] if values else 0
-
-
-FORMULAS: dict[str, Callable[[list[float]], float]] = {"sum": sum, "count": len, "last": _last}
 
 
 def _cancel_at(_w: Ledger, sub: Obj) -> int | None:
@@ -144,6 +53,7 @@ def _cancel_at(_w: Ledger, sub: Obj) -> int | None:
 
 
 def _cancel(w: Ledger, sub: Obj) -> None:
+    schedule_state.close_with(w, sub, "completed")
     collection.end(w, sub, reason=None)
 
 

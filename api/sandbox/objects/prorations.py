@@ -41,8 +41,11 @@ def share(window: tuple[int, int], at: int) -> Fraction:
     return Fraction(end - min(max(at, start), end), max(1, end - start))
 
 
-def prorate(w: Ledger, sub: Obj, old: list[Obj], new: list[Obj], at: int) -> None:
-    """Credit `old` items and charge `new` ones from `at` to their period's end, where they differ."""
+def prorate(w: Ledger, sub: Obj, old: list[Obj], new: list[Obj], at: int, *, plain: bool = False) -> None:
+    """Credit `old` items and charge `new` ones from `at` to their period's end, where they differ.
+
+    `plain`: recorded of a cancellation's credit, which names no parent and not what it credits.
+    """
     before = {item["id"]: item for item in old}
     after = {item["id"]: item for item in new}
     back: list[tuple[Obj, Owed]] = []
@@ -58,7 +61,7 @@ def prorate(w: Ledger, sub: Obj, old: list[Obj], new: list[Obj], at: int) -> Non
     for item, owed in debits:  # first, so that lists, which begin with the newest, begin with the credits
         _write(w, sub, item, owed, at, 1)
     for item, owed in back:
-        _write(w, sub, item, owed, at, -1)
+        _write(w, sub, item, owed, at, -1, plain)
 
 
 def _same(was: Obj, now: Obj) -> bool:
@@ -177,7 +180,7 @@ def _noted(w: Ledger, name: str, credited: Obj) -> Owed:
                 each["quantity"], name, credited)  # fmt: skip
 
 
-def _write(w: Ledger, sub: Obj, item: Obj, owed: Owed, at: int, sign: int) -> None:
+def _write(w: Ledger, sub: Obj, item: Obj, owed: Owed, at: int, sign: int, plain: bool = False) -> None:
     """One line, where there is time left for it; one of nothing is told too."""
     at = max(at, owed.since) if sign < 0 else at
     left = share(owed.window, at)
@@ -190,7 +193,7 @@ def _write(w: Ledger, sub: Obj, item: Obj, owed: Owed, at: int, sign: int) -> No
         w, customer=sub["customer"], amount=(sign * left * owed.worth).__floor__(), currency=sub["currency"], sub=sub,
         price=owed.price, quantity=owed.quantity, period=(max(at, owed.window[0]), owed.window[1]), proration=True,
         description=f"{word} time on {many}{product_name(w, owed.price)} after {day}", item=item["id"],
-        credited=owed.credited if sign < 0 else None,
+        credited=owed.credited if sign < 0 else None, plain=plain,
     )  # fmt: skip
     note = w.note(made["id"])
     if sign < 0:

@@ -8,9 +8,9 @@ from interlock.api.sandbox.core.cards import OK, PROCESSING
 from interlock.api.sandbox.core.errors import NOTHING, Obj, StripeError, invalid, no_such
 from interlock.api.sandbox.core.forms import assign, cleared, merge_metadata
 from interlock.api.sandbox.core.ledger import Ledger
-from interlock.api.sandbox.core.periods import DAY, HOUR, earliest_end
+from interlock.api.sandbox.core.periods import DAY, HOUR, earliest_end, earliest_start
 from interlock.api.sandbox.core.resource import Route
-from interlock.api.sandbox.objects import collection, invoice_document, item_changes, pending_updates
+from interlock.api.sandbox.objects import collection, invoice_document, item_changes, pending_updates, schedule_phases
 from interlock.api.sandbox.objects.item_changes import full_line, invoice_now
 from interlock.api.sandbox.objects.prorations import prorate
 from interlock.api.sandbox.objects.subscriptions import (
@@ -52,6 +52,7 @@ def update_subscription(w: Ledger, p: Obj, id_: str) -> Obj:
         trial_end_given(w, p)
     item_changes.change(w, sub, p)
     item_changes.change_trial(w, sub, p)
+    schedule_phases.follow(w, sub, p)
     w.emit("customer.subscription.updated", sub)
     return sub
 
@@ -69,6 +70,9 @@ def _allowed(w: Ledger, sub: Obj, p: Obj) -> None:
     if sub["schedule"] and given & {"cancel_at", "cancel_at_period_end"}:
         raise invalid(f"The subscription is managed by the subscription schedule `{sub['schedule']}`, and updating any "
                       "cancelation behavior directly is not allowed. Please update the schedule instead.")  # fmt: skip
+    if sub["schedule"] and "billing_cycle_anchor" in given:  # its real words are not known
+        raise invalid(f"The subscription is managed by the subscription schedule `{sub['schedule']}`, and updating its "
+                      "billing cycle anchor directly is not allowed. Please update the schedule instead.")  # fmt: skip
     if p.get("payment_behavior") == "pending_if_incomplete":
         method = w.find("payment_method", collection.method_of(w, sub)) or NOTHING
         pending_updates.check(sub, p, method.get("type") != "us_bank_account")
@@ -95,14 +99,41 @@ def _assign(w: Ledger, sub: Obj, p: Obj) -> None:
 
 
 def cancel_subscription(w: Ledger, p: Obj, id_: str) -> Obj:
-    """DELETE /v1/subscriptions/:id"""
+    """DELETE /v1/subscriptions/:id; nothing is prorated or billed unless it is asked for."""
     sub = living(w, id_)
     w.touch(sub)
     sub["canceled_at"] = w.now
-    if p.get("prorate") and sub["status"] == "active":
-        prorate(w, sub, sub["items"]["data"], [], w.now)
+    if not p.get("invoice_now"):
+        _forget_prorations(w, sub)
+    if p.get("prorate") and sub["status"] in ("active", "past_due"):
+        prorate(w, sub, sub["items"]["data"], [], w.now, plain=True)
+    if p.get("invoice_now"):
+        _final_invoice(w, sub)
     collection.end(w, sub, reason="cancellation_requested", details=cleared(p.get("cancellation_details")))
     return sub
+
+
+def _forget_prorations(w: Ledger, sub: Obj) -> None:
+    for item in collection.pending_items(w, sub):
+        if item["proration"]:
+            w.emit("invoiceitem.deleted", item)
+            w.replace(item, {"id": item["id"], "object": "invoiceitem", "deleted": True})
+
+
+def _final_invoice(w: Ledger, sub: Obj) -> None:
+    """What is pending of it, billed now; a total that is all credit is uncollectible, and never reaches the balance.
+
+    So the real API was recorded.
+    """
+    if not collection.pending_items(w, sub):
+        return
+    period = (earliest_start(sub), w.now)
+    invoice = collection.draft_invoice(w, sub, reason="subscription_cycle", lines=[], period=period)
+    if invoice["total"] < 0:
+        collection.forgive(w, invoice, "subscription_canceled")
+        return
+    invoice_document.finalize(w, invoice)
+    collection.collect(w, invoice)
 
 
 def pause_subscription(w: Ledger, p: Obj, id_: str) -> Obj:

@@ -10,11 +10,13 @@ from interlock.api.sandbox.core.periods import DAY, earliest_end, in_future, per
 from interlock.api.sandbox.core.resource import Resource
 from interlock.api.sandbox.objects import collection, invoice_document, payments
 from interlock.api.sandbox.objects.discounts import Use, redeem
-from interlock.api.sandbox.objects.lifecycle import warn_of_trial_end
 from interlock.api.sandbox.objects.products import create_product, new_price, recurring_of, same_currency
+from interlock.api.sandbox.objects.trials import warn_of_trial_end
 
 ENDED = ("canceled", "incomplete_expired")
 TRIAL_DAYS_MAX = 730
+BY_SCHEDULE = "by_schedule"
+"""Made by a schedule: active at once, and its first invoice waits an hour as a renewal's does."""
 
 # -- items -----------------------------------------------------------------------------------------
 
@@ -246,6 +248,11 @@ def _add_invoice_items(w: Ledger, sub: Obj, p: Obj, lines: list[Obj]) -> None:
 
 def _first_payment(w: Ledger, sub: Obj, invoice: Obj, p: Obj, checkout: bool) -> None:
     behavior = p.get("payment_behavior", "allow_incomplete")
+    if behavior == BY_SCHEDULE and invoice["amount_due"]:
+        due = w.now + invoice_document.DRAFT_FOR
+        invoice |= {"auto_advance": True, "automatically_finalizes_at": due, "next_payment_attempt": due}
+        sub["status"] = "active"
+        return
     if sub["collection_method"] == "send_invoice" and not sub["trial_end"]:
         return
     if sub["trial_end"] and invoice["amount_due"]:
