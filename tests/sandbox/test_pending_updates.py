@@ -120,14 +120,31 @@ def test_cancellation_drops_it(bench: Bench) -> None:
     assert (bench.status(sub), bench.sub(sub)["items"]) == ("canceled", sub["items"])
 
 
-@pytest.mark.parametrize("given", [
-    {"metadata": {"a": "b"}}, {"cancel_at_period_end": True}, {"discounts": ""},
-    {"items": [{"id": "", "quantity": 2, "metadata": {"a": "b"}}]},
-])  # fmt: skip
-def test_what_it_does_not_support(bench: Bench, given: Obj) -> None:
-    """Only what controls prorations or bills can wait."""
+@pytest.mark.parametrize(
+    ("given", "since"),
+    [({"metadata": {"a": "b"}}, "2026-05-27.dahlia"), ({"discounts": [{"coupon": "half"}]}, "2026-05-27.dahlia"),
+     ({"cancel_at_period_end": True}, "2026-09-30.endive"), ({"description": "x"}, None),
+     ({"items": [{"id": "si_x", "quantity": 2, "metadata": {"a": "b"}}]}, None)],
+)  # fmt: skip
+def test_what_can_wait(bench: Bench, given: Obj, since: str | None) -> None:
+    """Only what controls prorations or bills can wait; metadata, discounts and a planned end since newer versions,
+    and these are shown, and applied with the payment."""
+    bench.post("coupons", {"id": "half", "percent_off": 50, "duration": "forever"})
     sub = bench.subscribe()
-    bench.refuse(400, "POST", f"subscriptions/{sub['id']}", PENDING | given)
+    bench.switch("generic_decline")
+    change = PENDING | {"items": [{"id": sub["items"]["data"][0]["id"], "quantity": 3}]} | given
+    path = f"/v1/subscriptions/{sub['id']}"
+    assert bench.world.request("POST", path, change, version="2026-03-25.dahlia").status == 400
+    if since is None:
+        assert bench.world.request("POST", path, change).status == 400
+        return
+    held = bench.world.request("POST", path, change, version=since).body
+    (name,) = given
+    assert held[name] == sub[name]
+    assert held["pending_update"][name]
+    bench.switch("ok")
+    bench.post(f"invoices/{held['latest_invoice']}/pay")
+    assert bench.sub(sub)[name] == held["pending_update"][name]
 
 
 def test_not_for_bank_debits_and_sent_invoices(bench: Bench) -> None:

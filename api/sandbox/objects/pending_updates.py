@@ -13,15 +13,18 @@ from interlock.api.sandbox.core.ledger import Ledger
 from interlock.api.sandbox.core.periods import HOUR, earliest_end
 
 LASTS = 23 * HOUR
-FIELDS = ("items", "billing_cycle_anchor", "trial_end", "trial_start", "status")
+FIELDS = ("items", "billing_cycle_anchor", "trial_end", "trial_start", "status", "discounts", "metadata",
+          "cancel_at_period_end", "cancel_at", "canceled_at", "cancellation_details")  # fmt: skip
 SUPPORTED = frozenset(
     {"expand", "payment_behavior", "proration_behavior", "proration_date", "billing_cycle_anchor", "items", "trial_end",
      "trial_from_plan", "add_invoice_items", "off_session"}
 )  # fmt: skip
+SINCE = {"discounts": "2026-05-27", "metadata": "2026-05-27", "cancel_at_period_end": "2026-09-30"}
+"""What can wait since this version of the API."""
 OF_AN_ITEM = frozenset({"id", "price", "plan", "quantity", "deleted"})
 
 
-def check(sub: Obj, p: Obj, card: bool) -> None:
+def check(sub: Obj, p: Obj, card: bool, version: str) -> None:
     """Refuse what a pending update does not support."""
     if sub["collection_method"] == "send_invoice":
         raise invalid("You cannot use `payment_behavior=pending_if_incomplete` when `collection_method=send_invoice`.",
@@ -29,7 +32,7 @@ def check(sub: Obj, p: Obj, card: bool) -> None:
     if not card:
         raise invalid("You cannot use `payment_behavior=pending_if_incomplete` for a bank debit.",
                       "payment_behavior")  # fmt: skip
-    names = [name for name in p if name not in SUPPORTED]
+    names = [name for name in p if name not in SUPPORTED and version < SINCE.get(name, "9")]
     names += [f"items[{n}][{name}]" for n, item in enumerate(p.get("items") or EMPTY) for name in item
               if name not in OF_AN_ITEM]  # fmt: skip
     if names:
@@ -56,10 +59,11 @@ def show(w: Ledger, sub: Obj) -> None:
     note["shown"] = True
     new: Obj = {name: value for name, value in note["after"].items() if value != sub[name]}
     w.touch(sub)["pending_update"] = {
-        "billing_cycle_anchor": new.get("billing_cycle_anchor"), "discount": None, "discounts": None,
-        "expires_at": note["until"], "metadata": None,
+        "billing_cycle_anchor": new.get("billing_cycle_anchor"), "discount": None, "discounts": new.get("discounts"),
+        "expires_at": note["until"], "metadata": new.get("metadata"),
         "subscription_items": copy.deepcopy(new["items"]["data"]) if "items" in new else None,
         "trial_end": new.get("trial_end"), "trial_from_plan": None,
+        "cancel_at_period_end": new.get("cancel_at_period_end"),
     }  # fmt: skip
 
 
@@ -79,6 +83,8 @@ def apply(w: Ledger, sub: Obj) -> None:
     w.touch(sub)
     was = sub["status"]
     sub |= note["after"] | {"pending_update": None}
+    ends = {id_: w.get("discount", id_)["end"] for id_ in sub["discounts"]}
+    sub["discounts"] = [id_ for id_, end in ends.items() if end is None or end > w.now]
     if was not in ("active", "trialing"):
         sub["status"] = was  # another invoice's doing
     if note["shown"]:

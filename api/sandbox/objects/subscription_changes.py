@@ -75,7 +75,7 @@ def _allowed(w: Ledger, sub: Obj, p: Obj) -> None:
                       "billing cycle anchor directly is not allowed. Please update the schedule instead.")  # fmt: skip
     if p.get("payment_behavior") == "pending_if_incomplete":
         method = w.find("payment_method", collection.method_of(w, sub)) or NOTHING
-        pending_updates.check(sub, p, method.get("type") != "us_bank_account")
+        pending_updates.check(sub, p, method.get("type") != "us_bank_account", w.version)
 
 
 def _assign(w: Ledger, sub: Obj, p: Obj) -> None:
