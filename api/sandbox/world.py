@@ -119,7 +119,7 @@ class World(Operations):
         try:
             answer = WorldAnswer(200, self.operate(run, cause), headers)
         except StripeError as error:
-            answer = WorldAnswer(error.status, json.loads(json.dumps(error.body)), headers)
+            answer = WorldAnswer(error.status, json.loads(json.dumps(error.body)), headers | error.headers)
         return answer if struck is None else WorldAnswer(struck.status, struck.body, headers)
 
     def presented(self, body: Obj, expand: list[str], version: str) -> Obj:

@@ -13,7 +13,8 @@ Obj = dict[str, Any]
 ANNOTATED: Final[dict[str, Any]] = {
     "account": stripe.Account, "card": stripe.Card, "charge": stripe.Charge,
     "customer_balance_transaction": stripe.CustomerBalanceTransaction,
-    "invoiceitem": stripe.InvoiceItem,
+    "invoiceitem": stripe.InvoiceItem, "billing.meter_event_adjustment": stripe.billing.MeterEventAdjustment,
+    "billing.meter_event_summary": stripe.billing.MeterEventSummary,
 }  # fmt: skip
 _AS_JSON: Final[dict[Any, tuple[type, ...]]] = {
     str: (str,),

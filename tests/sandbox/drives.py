@@ -28,8 +28,21 @@ def drive_schedules(client: stripe.StripeClient, price: str) -> None:
     ]})  # fmt: skip
     assert v1.subscriptions.retrieve(sub.id).schedule == schedule.id
     v1.invoices.create_preview({"schedule": schedule.id})
+    assert v1.prices.retrieve(price).id in [each.id for each in v1.prices.list({"limit": 100}).data]
     assert v1.subscription_schedules.release(schedule.id).released_subscription == sub.id
     again = v1.subscription_schedules.create({"from_subscription": sub.id})
     assert v1.subscription_schedules.cancel(again.id).status == "canceled"
     assert v1.subscription_schedules.list({"customer": owner.id}).data[1].id == schedule.id
     assert v1.subscription_schedules.retrieve(schedule.id).status == "released"
+
+
+def drive_meters(client: stripe.StripeClient, customer: str) -> None:
+    """A meter with its name changed, turned off and on, its summaries, and an event taken back."""
+    v1 = client.v1.billing
+    meter = v1.meters.create({"display_name": "d", "event_name": "driven", "default_aggregation": {"formula": "count"}})
+    v1.meters.update(meter.id, {"display_name": "e"})
+    v1.meters.deactivate(meter.id)
+    assert v1.meters.reactivate(meter.id).status == "active"
+    v1.meter_events.create({"event_name": "driven", "payload": {"stripe_customer_id": customer}, "identifier": "one"})
+    v1.meter_event_adjustments.create({"event_name": "driven", "type": "cancel", "cancel": {"identifier": "one"}})
+    v1.meters.event_summaries.list(meter.id, {"customer": customer, "start_time": 0, "end_time": 60})

@@ -15,7 +15,7 @@ import stripe
 
 from interlock.api.sandbox.objects import webhook_endpoints
 from interlock.api.sandbox.routes import ROUTES
-from tests.sandbox.drives import drive_balance, drive_schedules
+from tests.sandbox.drives import drive_balance, drive_meters, drive_schedules
 from tests.sandbox.live import KEY, Live, Receiver
 
 Obj = dict[str, Any]
@@ -99,6 +99,7 @@ def test_sdk_drives_every_resource(live: Live) -> None:
                               "recurring": {"interval": "month"}})  # fmt: skip
     v1.prices.update(price.id, {"nickname": "n"})
     drive_schedules(live.stripe, price.id)
+    drive_meters(live.stripe, customer.id)
     coupon = v1.coupons.create({"percent_off": 12.5, "duration": "repeating", "duration_in_months": 3})
     v1.coupons.retrieve(coupon.id)
     v1.coupons.update(coupon.id, {"name": "n"})
@@ -360,7 +361,7 @@ def test_panel_checks(live: Live) -> None:
     live.post("mischief", {"drop": 2}, 400)
     assert live.post("mischief", {"drop": 0, "seed": 4})["seed"] == 4
     live.post("clock/advance", {"seconds": -1}, 400)
-    live.post("clock/advance", {"to": "never"}, 400)
+    live.post("clock/advance", {"to": "never", "subscription": "sub_none"}, 404)
     live.post("next_payment", {"user_id": "nobody", "outcome": "fail"}, 404)
     live.post("nothing", {}, 404)
     form = live.http.post("/_sandbox/account", data={"retries_end": "unpaid"})

@@ -29,11 +29,13 @@ class StripeError(Exception):
         code: str | None = None,
         param: str | None = None,
         keep: bool = False,
+        headers: dict[str, str] | None = None,
         **more: Any,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.keep = keep
+        self.headers = headers or {}
         error: Obj = {"message": message, "type": type}
         if code is not None:
             error |= {"code": code, "doc_url": DOC_URL + code.replace("_", "-")}

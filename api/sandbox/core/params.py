@@ -68,7 +68,7 @@ NOT_HERE: dict[str, tuple[str, ...]] = {
     "backdate_start_date": (), "billing_cycle_anchor_config": (), "billing_schedules": (), "billing_thresholds": (),
     "items[discounts]": (), "pending_invoice_item_interval": (), "flexible[proration_discounts]": ("itemized",),
     # prices and coupons
-    "applies_to": (), "currency_options": (), "tiers": (), "tiers_mode": (), "transform_quantity": (),
+    "applies_to": (), "currency_options": (),
 }  # fmt: skip
 _INDEX = re.compile(r"\[[0-9]+\]")
 _END_OF_DATES = 32_503_680_000  # the year 3000, far enough from where calendars end

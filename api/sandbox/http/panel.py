@@ -104,6 +104,11 @@ def set_account(w: Ledger, given: Obj) -> Obj:
         if not isinstance(denied, list):
             raise invalid("denied is a list of permissions.", "denied")
         w.account["denied"] = [_one_of(sorted(PERMISSIONS), each, "denied") for each in cast("list[Any]", denied)]
+    if "meter_lag" in given:
+        lag: Any = given["meter_lag"]
+        if type(lag) is not int or not 0 <= lag <= DAY:
+            raise invalid(f"meter_lag is a number of seconds from 0 to {DAY}.", "meter_lag")
+        w.account["meter_lag"] = lag
     for name in ("first_failure_pause", "retries", "auto_resume", "portal_saved"):
         if name in given:
             w.account[name] = bool(given[name])

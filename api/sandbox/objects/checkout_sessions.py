@@ -8,6 +8,7 @@ from interlock.api.sandbox.core.ledger import Ledger, listed, paged
 from interlock.api.sandbox.core.periods import DAY, HOUR
 from interlock.api.sandbox.core.resource import Resource
 from interlock.api.sandbox.core.rules import Rule, one
+from interlock.api.sandbox.objects.amounts import amount_of
 from interlock.api.sandbox.objects.discounts import Use, chosen
 from interlock.api.sandbox.objects.products import same_currency
 from interlock.api.sandbox.objects.subscriptions import billing_mode, check_anchor, trial_end_given
@@ -57,7 +58,7 @@ def _line_items(w: Ledger, p: Obj) -> list[Obj]:
                           f"{param}[price]")  # fmt: skip
         currency = same_currency(price, currency, f"{param}[price]")
         quantity = _quantity(price, given, param)
-        amount = int(price["unit_amount"] or 0) * (quantity or 0)
+        amount = amount_of(w, price, quantity or 0) if quantity else 0
         product = w.find("product", price["product"]) or NOTHING
         items.append(w.new(
             "item", "li_", amount_discount=0, amount_subtotal=amount, amount_tax=0, amount_total=amount,
@@ -161,7 +162,7 @@ def discount_off(w: Ledger, p: Obj, subtotal: int) -> int:
 def _use(w: Ledger, p: Obj) -> Use:
     """Whose session it is, and what it costs once a trial is over."""
     items = [(w.of("price", i["price"], "line_items"), i.get("quantity", 1)) for i in p.get("line_items") or EMPTY]
-    amount = sum(int(price["unit_amount"] or 0) * quantity for price, quantity in items)
+    amount = sum(amount_of(w, price, quantity) for price, quantity in items)
     return Use(p.get("customer"), amount, items[0][0]["currency"] if items else p.get("currency"))
 
 

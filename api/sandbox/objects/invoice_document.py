@@ -8,7 +8,7 @@ from typing import Any
 from interlock.api.sandbox.core.errors import EMPTY, NOTHING, Obj, StripeError, invalid
 from interlock.api.sandbox.core.ledger import Ledger
 from interlock.api.sandbox.core.periods import DAY, HOUR
-from interlock.api.sandbox.objects import balances
+from interlock.api.sandbox.objects import amounts, balances, meter_usage
 from interlock.api.sandbox.objects.payments import cancel_intent
 from interlock.api.sandbox.objects.products import pricing_of, product_name
 
@@ -22,7 +22,7 @@ def new_line(
 ) -> Obj:  # fmt: skip
     """One line: of a subscription item, or of an invoice item."""
     if amount is None:
-        amount = 0 if trial else int(price["unit_amount"] or 0) * (1 if quantity is None else quantity)
+        amount = 0 if trial else amounts.amount_of(w, price, 1 if quantity is None else quantity)
     text = f"{'Trial period for' if trial else f'{quantity} ×'} {product_name(w, price)}"
     return w.new(
         "line_item", "il_", amount=amount, currency=price["currency"], description=description or text,
@@ -163,6 +163,29 @@ def require(invoice: Obj, *statuses: str, doing: str) -> None:
         )
 
 
+def usage_line(w: Ledger, price: Obj, sub: Obj, item: Obj, window: tuple[int, int]) -> Obj:
+    """The line of what a metered item used in a window of time; it is counted again when the invoice is finalized."""
+    line = new_line(w, price=price, quantity=0, sub=sub, item=item, period=window)
+    meter_usage.remember(w, line, price, sub["customer"], window)
+    _count(w, line)
+    return line
+
+
+def _count(w: Ledger, line: Obj) -> bool:
+    """Take a metered line to what the meter has counted by now; did that change it?"""
+    note = w.notes.get(line["id"], NOTHING).get("usage")
+    if note is None:
+        return False
+    price = w.get("price", note["price"])
+    used = meter_usage.billable(w, price, note["customer"], (note["window"][0], note["window"][1]))
+    before, amount = line["amount"], amounts.amount_of(w, price, used)
+    line |= {
+        "quantity": int(used), "quantity_decimal": meter_usage.decimal(used), "amount": amount, "subtotal": amount,
+        "description": f"{meter_usage.decimal(used)} × {product_name(w, price)}",
+    }  # fmt: skip
+    return bool(before != amount)
+
+
 def finalize(w: Ledger, invoice: Obj) -> Obj:
     """Draft → open, with a number and a page to pay on."""
     w.touch(invoice)
@@ -179,6 +202,8 @@ def finalize(w: Ledger, invoice: Obj) -> Obj:
         "next_payment_attempt": None,
     }
     invoice["status_transitions"]["finalized_at"] = w.now
+    if sum(_count(w, line) for line in invoice["lines"]["data"]):
+        total_up(w, invoice)
     balances.apply(w, invoice)
     if invoice["collection_method"] == "send_invoice":
         days = w.notes.get(invoice["id"], NOTHING).get("days_until_due")

@@ -12,10 +12,11 @@ from interlock.api.sandbox.core.errors import EMPTY, NOTHING, Obj, StripeError, 
 from interlock.api.sandbox.core.forms import merge_metadata
 from interlock.api.sandbox.core.ledger import Ledger
 from interlock.api.sandbox.core.periods import earliest_end, earliest_start, period_around, period_end
-from interlock.api.sandbox.objects import collection, invoice_document, pending_updates
+from interlock.api.sandbox.objects import collection, invoice_document, meter_usage, pending_updates
+from interlock.api.sandbox.objects.amounts import amount_of
 from interlock.api.sandbox.objects.invoice_items import new_item as new_invoice_item
 from interlock.api.sandbox.objects.payments import NO_METHOD
-from interlock.api.sandbox.objects.products import same_currency
+from interlock.api.sandbox.objects.products import product_name, same_currency
 from interlock.api.sandbox.objects.prorations import prorate
 from interlock.api.sandbox.objects.subscriptions import check_intervals, insist, new_item, price_for, quantity_of
 from interlock.api.sandbox.objects.trials import ended_without_method, warn_of_trial_end
@@ -77,6 +78,7 @@ def _change_item(w: Ledger, sub: Obj, items: list[Obj], given: Obj, n: int) -> N
     if given.get("deleted"):
         if item is None:
             raise missing(f"items[{n}][id]")
+        _settle_usage(w, sub, item)
         items.remove(item)
     elif item is None:
         item = new_item(w, sub["id"], given, (w.now, w.now), f"items[{n}]")
@@ -94,6 +96,7 @@ def _change_item(w: Ledger, sub: Obj, items: list[Obj], given: Obj, n: int) -> N
 def _change_kept(w: Ledger, sub: Obj, items: list[Obj], item: Obj, given: Obj, n: int) -> None:
     before = item["price"]["id"]
     if given.get("price") or given.get("plan") or given.get("price_data"):
+        _settle_usage(w, sub, item)
         item["price"] = dict(price_for(w, given, f"items[{n}]"))
         _alone([each for each in items if each is not item], item, sub, n)
     metered = item["price"]["recurring"]["usage_type"] == "metered"
@@ -104,6 +107,21 @@ def _change_kept(w: Ledger, sub: Obj, items: list[Obj], item: Obj, given: Obj, n
     elif "quantity" in given or item["price"]["id"] != before or "quantity" not in item:
         item["quantity"] = quantity_of(given, f"items[{n}]")  # 1 where another price comes without one
     merge_metadata(item, given)
+
+
+def _settle_usage(w: Ledger, sub: Obj, item: Obj) -> None:
+    """A metered price that goes: flexible billing bills what was used at it, classic drops that."""
+    if item["price"]["recurring"]["usage_type"] != "metered" or sub["status"] not in ("active", "past_due"):
+        return
+    window = meter_usage.window_of(w, item, w.now)
+    used = meter_usage.billable(w, item["price"], sub["customer"], window)
+    w.note(item["id"])["used_from"] = w.now
+    if used and sub["billing_mode"]["type"] == "flexible":
+        new_invoice_item(
+            w, customer=sub["customer"], amount=amount_of(w, item["price"], used), currency=sub["currency"], sub=sub,
+            description=f"{meter_usage.decimal(used)} × {product_name(w, item['price'])}", price=item["price"],
+            quantity=int(used), period=window, item=item["id"],
+        )  # fmt: skip
 
 
 def _item_named(items: list[Obj], given: Obj, n: int) -> Obj | None:
@@ -159,7 +177,7 @@ def _bill(w: Ledger, sub: Obj, old: list[Obj], p: Obj, boundary: int | None) -> 
 
 
 def _free(item: Obj) -> bool:
-    return not item["price"]["unit_amount"]
+    return item["price"]["billing_scheme"] == "per_unit" and not float(item["price"]["unit_amount_decimal"] or 0)
 
 
 def licensed(item: Obj) -> bool:
@@ -214,7 +232,7 @@ def add_invoice_items(w: Ledger, sub: Obj, p: Obj) -> None:
         quantity = int(given.get("quantity", 1))
         product = w.find("product", price["product"]) or NOTHING
         new_invoice_item(
-            w, customer=sub["customer"], amount=int(price["unit_amount"] or 0) * quantity, currency=sub["currency"],
+            w, customer=sub["customer"], amount=amount_of(w, price, quantity), currency=sub["currency"],
             description=product.get("name"), period=(w.now, w.now), sub=sub, price=price, quantity=quantity,
         )  # fmt: skip
 

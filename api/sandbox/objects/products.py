@@ -6,6 +6,7 @@ from interlock.api.sandbox.core.errors import NOTHING, Obj, invalid, missing
 from interlock.api.sandbox.core.forms import require
 from interlock.api.sandbox.core.ledger import Ledger
 from interlock.api.sandbox.core.resource import Resource
+from interlock.api.sandbox.objects import amounts
 
 LONGEST = {"day": 3 * 365, "week": 3 * 52, "month": 3 * 12, "year": 3}
 """Three years, as the `interval_count` of each interval."""
@@ -51,7 +52,8 @@ def new_price(w: Ledger, p: Obj, product: str, recurring: Obj | None, active: bo
     """A price, not kept yet."""
     amount = p.get("unit_amount")
     return w.new(
-        "price", "price_", p, ("nickname",), active=active, billing_scheme=p.get("billing_scheme", "per_unit"),
+        "price", "price_", p, ("nickname", "tiers_mode", "transform_quantity"), active=active,
+        billing_scheme=p.get("billing_scheme", "per_unit"),
         currency=str(p["currency"]).lower(), product=product, recurring=recurring,
         tax_behavior=p.get("tax_behavior", "unspecified"), type="recurring" if recurring else "one_time",
         unit_amount=amount,
@@ -67,11 +69,14 @@ def create_price(w: Ledger, p: Obj, id_: str | None = None) -> Obj:
     else:
         require(p, "product")
         product = w.of("product", p["product"], "product")
-    if "unit_amount" not in p and "unit_amount_decimal" not in p and not p.get("custom_unit_amount"):
+    tiers = amounts.tiers_of(p) if p.get("billing_scheme") == "tiered" else None
+    if tiers is None and not p.keys() & {"unit_amount", "unit_amount_decimal", "custom_unit_amount"}:
         raise missing("unit_amount")
     recurring = recurring_of(w, p["recurring"]) if p.get("recurring") else None
     price = new_price(w, p, product["id"], recurring, active=p.get("active", True))
     price["id"] = id_ or price["id"]
+    if tiers is not None:
+        w.note(price["id"])["tiers"] = tiers
     w.put(price)
     _set_lookup_key(w, price, p)
     w.emit("price.created", price)

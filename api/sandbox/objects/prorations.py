@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from interlock.api.sandbox.core.errors import NOTHING, Obj
 from interlock.api.sandbox.core.ledger import Ledger
-from interlock.api.sandbox.objects import collection, invoice_items
+from interlock.api.sandbox.objects import amounts, collection, invoice_items
 from interlock.api.sandbox.objects.products import product_name
 
 
@@ -85,31 +85,26 @@ def _window(now: Obj, was: Obj | None, old: list[Obj]) -> tuple[int, int]:
 def _present(w: Ledger, sub: Obj, item: Obj, items: list[Obj], window: tuple[int, int]) -> Owed:
     """An item at its present price, with the discounts that are in force."""
     ids = tuple(collection.discounts_now(w, sub))
-    worth = _gross(item)
+    worth = _gross(w, item)
     for id_ in ids:
         coupon = w.find("coupon", w.get("discount", id_)["source"]["coupon"]) or NOTHING
         if coupon.get("percent_off"):
             worth *= 1 - Fraction(str(coupon["percent_off"])) / 100
         else:
-            worth -= min(worth, _part(sub, item, items) * int(coupon.get("amount_off") or 0))
+            worth -= min(worth, _part(w, sub, item, items) * int(coupon.get("amount_off") or 0))
     return Owed(worth, window, window[0], item["price"], int(item.get("quantity", 1)), discounts=ids)
 
 
-def _part(sub: Obj, item: Obj, items: list[Obj]) -> Fraction:
+def _part(w: Ledger, sub: Obj, item: Obj, items: list[Obj]) -> Fraction:
     """An item's part of an amount off: the same for each in classic billing, by their amounts in flexible."""
     if sub["billing_mode"]["type"] == "classic":
         return Fraction(1, max(1, len(items)))
-    whole = sum(map(_gross, items), Fraction(0))
-    return _gross(item) / whole if whole else Fraction(0)
+    whole = sum((_gross(w, each) for each in items), Fraction(0))
+    return _gross(w, item) / whole if whole else Fraction(0)
 
 
-def _gross(item: Obj) -> Fraction:
-    return Fraction(amount_of(item["price"], int(item.get("quantity", 1))))
-
-
-def amount_of(price: Obj, quantity: int) -> int:
-    """What so many of a price cost."""
-    return int(price["unit_amount"] or 0) * quantity
+def _gross(w: Ledger, item: Obj) -> Fraction:
+    return amounts.exactly(w, item["price"], int(item.get("quantity", 1))) if _licensed(item) else Fraction(0)
 
 
 # -- what is credited ------------------------------------------------------------------------------

@@ -10,7 +10,14 @@ from interlock.api.sandbox.core.forms import assign, cleared, merge_metadata
 from interlock.api.sandbox.core.ledger import Ledger
 from interlock.api.sandbox.core.periods import DAY, HOUR, earliest_end, earliest_start
 from interlock.api.sandbox.core.resource import Route
-from interlock.api.sandbox.objects import collection, invoice_document, item_changes, pending_updates, schedule_phases
+from interlock.api.sandbox.objects import (
+    collection,
+    invoice_document,
+    item_changes,
+    meter_usage,
+    pending_updates,
+    schedule_phases,
+)
 from interlock.api.sandbox.objects.item_changes import full_line, invoice_now
 from interlock.api.sandbox.objects.prorations import prorate
 from interlock.api.sandbox.objects.subscriptions import (
@@ -125,10 +132,12 @@ def _final_invoice(w: Ledger, sub: Obj) -> None:
 
     So the real API was recorded.
     """
-    if not collection.pending_items(w, sub):
+    lines = [invoice_document.usage_line(w, item["price"], sub, item, meter_usage.window_of(w, item, w.now))
+             for item in sub["items"]["data"] if not item_changes.licensed(item)]  # fmt: skip
+    if not collection.pending_items(w, sub) and not lines:
         return
     period = (earliest_start(sub), w.now)
-    invoice = collection.draft_invoice(w, sub, reason="subscription_cycle", lines=[], period=period)
+    invoice = collection.draft_invoice(w, sub, reason="subscription_cycle", lines=lines, period=period)
     if invoice["total"] < 0:
         collection.forgive(w, invoice, "subscription_canceled")
         return

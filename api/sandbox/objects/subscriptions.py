@@ -9,6 +9,7 @@ from interlock.api.sandbox.core.ledger import Ledger, in_range
 from interlock.api.sandbox.core.periods import DAY, earliest_end, in_future, period_end
 from interlock.api.sandbox.core.resource import Resource
 from interlock.api.sandbox.objects import collection, invoice_document, payments
+from interlock.api.sandbox.objects.amounts import amount_of
 from interlock.api.sandbox.objects.discounts import Use, redeem
 from interlock.api.sandbox.objects.products import create_product, new_price, recurring_of, same_currency
 from interlock.api.sandbox.objects.trials import warn_of_trial_end
@@ -114,7 +115,7 @@ def discount(w: Ledger, sub: Obj, p: Obj) -> None:
     """Redeem what a request gives, by the present parameter or the older ones."""
     given: list[Obj] = list(p.get("discounts") or EMPTY)
     given += [{name: p[name]} for name in ("coupon", "promotion_code") if p.get(name)]
-    amount = sum(int(i["price"]["unit_amount"] or 0) * int(i.get("quantity", 0)) for i in sub["items"]["data"])
+    amount = sum(amount_of(w, i["price"], i["quantity"]) for i in sub["items"]["data"] if "quantity" in i)
     use = Use(sub["customer"], amount, sub["currency"])
     sub["discounts"] = redeem(w, given, use, customer=sub["customer"], sub=sub["id"])
 
