@@ -42,7 +42,7 @@ What is there
       within two weeks and what the account does then, hard declines, pause and resume, planned ends,
       unpaid cycles, sent invoices, discounts.
     - Usage: meters, events with the day of their identifiers, lag as a setting, summaries, adjustments; tiers
-      (a graduated price is one line, where Stripe makes one a tier) and packages.
+      (a graduated price is one line, where Stripe makes one a tier) and packages; v2 with its stream and thin events.
     - Changes: prorations by exact fractions, floored line by line, as either billing mode has them; previews by
       the code of the change itself; changes that wait for their payment; the customer's balance; schedules.
     - Deliveries signed anew at each try, one `v1` for each active secret. Tried again after
@@ -53,8 +53,8 @@ What is there
 
 What Stripe has beyond that is not there
     Checkout in payment or setup mode with a redirect of its own; quotes, plans,
-    payment links, credit notes, refunds, disputes, the account's balance, tax, Connect, thin (v2)
-    events, entitlements, search, several currencies of a price, SEPA
+    payment links, credit notes, refunds, disputes, the account's balance, tax, Connect, thin
+    events but those of meters, entitlements, search, several currencies of a price, SEPA
     and all else that is neither a card nor a US bank account, `invoice.upcoming`, itemized proration
     discounts, pause schedules, `billing_cycle_anchor_config`, `backdate_start_date`, thresholds, e-mail and PDF.
     A request that asks for such is refused with the parameter's name (`params.NOT_HERE`). `add_invoice_items`

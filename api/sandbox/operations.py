@@ -15,7 +15,7 @@ from interlock.api.sandbox.core.observer import Observer
 from interlock.api.sandbox.core.outbox import Outbox
 from interlock.api.sandbox.core.params import fit
 from interlock.api.sandbox.core.rules import Due, Timers, next_due
-from interlock.api.sandbox.objects import webhook_endpoints
+from interlock.api.sandbox.objects import thin_events, webhook_endpoints
 from interlock.api.sandbox.routes import RULES
 
 EVENTS_STORED_MAX = 20_000
@@ -65,6 +65,8 @@ class Operations(Ledger):
             self.tables.setdefault("event", {})[event["id"]] = event
             self._post(event)
         for kind, id_ in touched:
+            if kind == thin_events.KIND:
+                self._address(self.tables[kind][id_])
             self._schedule(kind, id_)
         self.begin()
 
@@ -82,7 +84,8 @@ class Operations(Ledger):
 
     def _address(self, event: Obj) -> None:
         for endpoint in self.all("webhook_endpoint"):
-            if webhook_endpoints.wants(endpoint, event["type"]):
+            thin = bool(self.notes[endpoint["id"]].get("thin"))
+            if webhook_endpoints.wants(endpoint, event["type"]) and thin == (event["object"] == thin_events.KIND):
                 event["pending_webhooks"] += 1
                 self.outbox.add(event, str(endpoint["id"]), self.time)
 
@@ -180,6 +183,8 @@ class Operations(Ledger):
 
     def event_for(self, event: str, endpoint: str) -> Obj | None:
         """An event as this endpoint gets it: its data in the endpoint's API version."""
+        if thin := self.find(thin_events.KIND, event):
+            return thin_events.notification(thin)
         found = self.find("event", event)
         target = self.find("webhook_endpoint", endpoint)
         if found is None or target is None:

@@ -27,7 +27,9 @@ def _rules() -> dict[str, tuple[Rule, ...]]:
 
 
 ROUTES: tuple[Route, ...] = tuple(
-    row._replace(path=f"/v1/{row.path}") for module in MODULES for row in getattr(module, "ROUTES", ())
+    row._replace(path=row.path if row.path.startswith("/v2/") else f"/v1/{row.path}")
+    for module in MODULES
+    for row in getattr(module, "ROUTES", ())
 )
 INCLUDES: dict[tuple[str, str], Include] = {
     key: include for module in MODULES for key, include in getattr(module, "INCLUDES", NOTHING).items()

@@ -75,6 +75,7 @@ class World(Operations):
         given = dict(params or NOTHING)
         if "phases" in given and (version or "") < CLOVER:
             given = schedule_phases.without_iterations(self, given)
+        self.key = key
         request_id = self.new_id("req_")
         headers = {"request-id": request_id, "stripe-version": version or API_VERSION}
         cause: Obj = {"id": request_id, "idempotency_key": idempotency_key}

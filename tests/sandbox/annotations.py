@@ -8,6 +8,7 @@ import typing
 from typing import Any, Final
 
 import stripe
+from stripe import v2
 
 Obj = dict[str, Any]
 ANNOTATED: Final[dict[str, Any]] = {
@@ -15,6 +16,9 @@ ANNOTATED: Final[dict[str, Any]] = {
     "customer_balance_transaction": stripe.CustomerBalanceTransaction,
     "invoiceitem": stripe.InvoiceItem, "billing.meter_event_adjustment": stripe.billing.MeterEventAdjustment,
     "billing.meter_event_summary": stripe.billing.MeterEventSummary,
+    "v2.billing.meter_event": v2.billing.MeterEvent, "v2.billing.meter_event_session": v2.billing.MeterEventSession,
+    "v2.billing.meter_event_adjustment": v2.billing.MeterEventAdjustment, "v2.core.event": v2.core.Event,
+    "v2.core.event_destination": v2.core.EventDestination,
 }  # fmt: skip
 _AS_JSON: Final[dict[Any, tuple[type, ...]]] = {
     str: (str,),

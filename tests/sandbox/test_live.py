@@ -195,7 +195,7 @@ def test_sdk_drives_every_resource(live: Live) -> None:
     called = {(r.method, r.path) for r in ROUTES} - {
         (r.method, r.path) for r in ROUTES if (r.method, r.path) not in live.box.called
     }
-    never = {f"{r.method} {r.path}" for r in ROUTES if (r.method, r.path) not in called}
+    never = {f"{r.method} {r.path}" for r in ROUTES if (r.method, r.path) not in called and r.path.startswith("/v1/")}
     assert never <= {"POST /v1/customers/*/sources", "POST /v1/customers/*/sources/*"}, never
     assert len(ROUTES) == before
 

@@ -43,6 +43,8 @@ class Ledger:
         """What Stripe keeps to itself, by object id: card numbers, retry state, pending resumptions."""
         self.account: Obj = dict(ACCOUNT)
         self.account_id = "acct_1" + hashlib.blake2b(str(seed).encode(), digest_size=8).hexdigest()[:15].upper()
+        self.key = ""
+        """The key of the running request."""
         # of the running operation
         self.clock: str | None = None
         self.cause: Obj = {"id": None, "idempotency_key": None}

@@ -16,7 +16,7 @@ Include = Callable[[Ledger, Obj], Any]
 
 
 class Route(NamedTuple):
-    """One route. `path` stands below /v1/, with `*` for an id; `endpoint` names the SDK's parameters.
+    """One route. `path` stands below /v1/, or begins with /v2/, `*` for an id; `endpoint` names the SDK's parameters.
 
     `endpoint` is as `customer_create` or `checkout.session_create`: the parameters are those of
     `stripe.params.CustomerCreateParams`, `stripe.params.checkout.SessionCreateParams`. None takes any.

@@ -53,11 +53,15 @@ def create_sandbox(
     for plan in plans:
         world.operate(lambda plan=plan: _stock(world, plan))
     world.operate(lambda: _listen(world, webhook_url, webhook_secret))
-    face = Face(box)
+    face, second = Face(box), Face(box, "/v2")
 
     @asgi("/v1", is_mount=True, copy_scope=False)
     async def api(scope: Scope, receive: Receive, send: Send) -> None:
         await face(scope, receive, send)
+
+    @asgi("/v2", is_mount=True, copy_scope=False)
+    async def api_v2(scope: Scope, receive: Receive, send: Send) -> None:
+        await second(scope, receive, send)
 
     @asynccontextmanager
     async def running(_app: Litestar) -> AsyncGenerator[None, None]:
@@ -69,7 +73,7 @@ def create_sandbox(
 
     origin = "{0.scheme}://{0.netloc}".format(urlsplit(app_url))
     return Litestar(
-        route_handlers=[api, *HANDLERS],
+        route_handlers=[api, api_v2, *HANDLERS],
         state=State({"sandbox": box}),
         lifespan=[running],
         cors_config=CORSConfig(allow_origins=[origin], allow_origin_regex=LOOPBACK, allow_headers=["*"]),

@@ -8,7 +8,7 @@ import email.utils
 import json
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qsl, unquote_plus
 
 from litestar.types import HTTPScope, Receive, Scope, Send
@@ -38,8 +38,9 @@ def unforeseen(method: str, path: str, error: Exception) -> StripeError:
 class Face:
     """The ASGI application."""
 
-    def __init__(self, running: RunningWorld) -> None:
+    def __init__(self, running: RunningWorld, base: str = "/v1") -> None:
         self.running = running
+        self.base = base
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One call; what nobody foresaw is Stripe's 500 too, and the log says what it was."""
@@ -74,7 +75,8 @@ class Face:
             await self._send(send, refusal)
             return
         struck = _error(int(fault.value)) if fault is not None and fault.kind == "failed" else None
-        answer = self._answer(call, f"{query}&{given}", headers, too_large=body is None, struck=struck)
+        form = given if headers.get("content-type", "").startswith("application/json") and given else f"{query}&{given}"
+        answer = self._answer(call, form, headers, too_large=body is None, struck=struck)
         if fault is not None and fault.kind == "slow":
             await asyncio.sleep(float(fault.value))
         if fault is not None and fault.kind == "lost":
@@ -85,17 +87,18 @@ class Face:
     def _path(self, scope: HTTPScope) -> str:
         path = str(scope["path"]).rstrip("/")
         root = str(scope["root_path"])
-        path = path if path.startswith("/v1") or not root else path.removeprefix(root)
-        return path if path.startswith("/v1") else "/v1" + path
+        path = path if path.startswith(self.base) or not root else path.removeprefix(root)
+        return path if path.startswith(self.base) else self.base + path
 
     def _answer(
         self, call: Call, form: str, headers: dict[str, str], *, too_large: bool, struck: StripeError | None
     ) -> WorldAnswer:
+        is_json = self.base == "/v2" and form.startswith("{")
         try:
             secret = _authenticate(headers.get("authorization"))
             if too_large:
                 raise StripeError(413, "The request is too large.")
-            params = nest(parse_qsl(form, keep_blank_values=True))
+            params = _json(form) if is_json else nest(parse_qsl(form, keep_blank_values=True))
             key = headers.get("idempotency-key")
             if key is not None and len(key) > 255:
                 raise invalid("Idempotency keys can be at most 255 characters long.")
@@ -156,6 +159,17 @@ def _authenticate(header: str | None) -> str:
     if not key.startswith(("sk_test_", "rk_test_")) or len(key) < 9:
         raise unauthorized(key or None)
     return key
+
+
+def _json(text: str) -> dict[str, Any]:
+    """The parameters of a call of v2, which speaks JSON."""
+    try:
+        given: Any = json.loads(text)
+    except ValueError:
+        raise invalid("The request body is not JSON.") from None
+    if not isinstance(given, dict):
+        raise invalid("The request body must be a JSON object.")
+    return cast("dict[str, Any]", given)
 
 
 async def _read(receive: Receive) -> bytes | None:

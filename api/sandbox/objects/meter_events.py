@@ -51,13 +51,18 @@ def take(w: Ledger, name: str, payload: Obj, identifier: str, at: int) -> None:
     value = payload.get(meter["value_settings"]["event_payload_key"])
     error = problem(w, meter, customer, value)
     if error is not None:
-        w.put({"id": w.new_id("mtrerr_"), "object": "meter_error", "meter": meter["id"], "code": error[0],
-               "message": error[1], "identifier": identifier, "at": w.time})  # fmt: skip
+        wrong(w, meter["id"], error, identifier)
         return
     w.note(f"identifier {identifier}")["value"] = w.put({
         "id": w.new_id("mtrval_"), "object": "meter_value", "meter": meter["id"], "customer": customer, "at": at,
         "received": w.now, "value": "1" if value is None else str(value), "canceled": False,
     })["id"]  # fmt: skip
+
+
+def wrong(w: Ledger, meter: str | None, error: tuple[str, str], identifier: str) -> None:
+    """Note what is found wrong with an event, to be reported."""
+    w.put({"id": w.new_id("mtrerr_"), "object": "meter_error", "meter": meter, "code": error[0], "message": error[1],
+           "identifier": identifier, "at": w.time})  # fmt: skip
 
 
 def check_time(w: Ledger, at: int) -> None:

@@ -63,5 +63,5 @@ def wants(endpoint: Obj, type_: str) -> bool:
 
 
 ENDPOINTS = Resource("webhook_endpoint", "webhook_endpoints", create_endpoint, ("url", "description", "enabled_events"),
-                     _change)  # fmt: skip
+                     _change, where=lambda w, o, _p: not w.notes[o["id"]].get("thin"))  # fmt: skip
 ROUTES = ENDPOINTS.routes(("DELETE", "webhook_endpoints/*", "webhook_endpoint_delete", delete_endpoint))
