@@ -294,6 +294,20 @@ _SCALARS: dict[Any, Callable[[Any, str], Any]] = {
 # -- what a page sends -----------------------------------------------------------------------------
 
 
+def arguments(action: Callable[..., Any], given: Obj) -> list[Any]:
+    """What a page sends, as the arguments of `action` after the ledger and the id, by the names of its parameters.
+
+    A text that is not there is empty, a switch off; the rest is checked by `fit`.
+    """
+    parameters = list(inspect.signature(action).parameters.values())[2:]
+    found: list[Any] = []
+    for parameter, (name, hint) in zip(parameters, _arguments(action)[1:], strict=True):
+        usual = None if parameter.default is inspect.Parameter.empty else parameter.default
+        value = given.get(name, usual)
+        found.append(str(value or "") if hint == (str,) else bool(value) if hint == (bool,) else value)
+    return found
+
+
 def fit(action: Callable[..., Any], given: tuple[Any, ...]) -> None:
     """Refuse arguments that are not of the types which `action` names: they come from a page's JSON.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 from interlock.api.sandbox.core.cards import SWITCHED
@@ -24,7 +24,7 @@ def state(box: RunningWorld) -> Obj:
     """All that the panel shows."""
     world = box.world
     return {
-        "now": int(box.clock.now()), "offset": int(box.clock.offset), "account": world.account,
+        "now": int(box.clock.now()), "offset": box.clock.offset, "account": world.account,
         "mischief": world.outbox.mischief, "timers": world.timers(),
         "pending_deliveries": len(world.outbox.pending), "faults": box.faults.view(), "plans": box.plans,
     }  # fmt: skip
@@ -131,3 +131,16 @@ def resend(box: RunningWorld, given: Obj) -> Obj:
     for endpoint in endpoints:
         box.world.outbox.resend(event["id"], endpoint, box.clock.now())
     return {"event": event["id"], "endpoints": endpoints}
+
+
+def set_faults(box: RunningWorld, given: Obj) -> Obj:
+    """One more fault, or none at all."""
+    if given.get("clear"):
+        box.faults.clear()
+    else:
+        box.faults.add(given)
+    return {"faults": box.faults.view()}
+
+
+CLICKS: dict[str, Callable[[Ledger, Obj], Obj]] = {"next_payment": next_payment, "account": set_account}
+LEVERS: dict[str, Callable[[RunningWorld, Obj], Obj]] = {"mischief": set_mischief, "faults": set_faults}

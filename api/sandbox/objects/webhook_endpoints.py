@@ -39,6 +39,18 @@ def delete_endpoint(w: Ledger, _p: Obj, id_: str) -> Obj:
     return {"id": id_, "object": "webhook_endpoint", "deleted": True}
 
 
+def listen(w: Ledger, url: str, secret: str) -> None:
+    """One endpoint for the service beside the stand-in, kept over restarts; none without a URL."""
+    if not url:
+        return
+    for endpoint in w.all("webhook_endpoint"):
+        if endpoint["metadata"].get("of") == "service":
+            w.touch(endpoint)["url"] = url
+            w.note(endpoint["id"])["secrets"] = [{"secret": secret, "until": None}]
+            return
+    create_endpoint(w, {"url": url, "enabled_events": ["*"], "metadata": {"of": "service"}}, secret)
+
+
 def roll_secret(w: Ledger, id_: str, secret: str | None = None, keep_for: int = ROLL_FOR) -> str:
     """A new secret; the old ones sign beside it for at most a day (the Dashboard does this)."""
     note = w.note(w.get("webhook_endpoint", id_)["id"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from interlock.api.sandbox.core.cards import AUTHENTICATE, CARDS, DECLINES, OK, offered
+from interlock.api.sandbox.core.cards import AUTHENTICATE, OK, offered
 from interlock.api.sandbox.core.errors import NOTHING, Obj, StripeError, invalid
 from interlock.api.sandbox.core.ledger import Ledger
 from interlock.api.sandbox.core.periods import DAY
@@ -14,6 +14,7 @@ from interlock.api.sandbox.objects.customers import create_customer
 from interlock.api.sandbox.objects.payment_intents import authenticate as authenticate_intent
 from interlock.api.sandbox.objects.setup_intents import create_setup_intent, set_up
 from interlock.api.sandbox.objects.subscriptions import open_subscription
+from interlock.api.sandbox.people.cards import attach, card_given
 
 
 def view(w: Ledger, id_: str) -> Obj:
@@ -64,19 +65,15 @@ def apply_promotion(w: Ledger, id_: str, code: str) -> Obj:
     return view(w, id_)
 
 
-def pay(w: Ledger, id_: str, card_number: str | None, email: str | None = None) -> Obj:
+def pay(w: Ledger, id_: str, card: str | None, email: str | None = None) -> Obj:
     """The customer presses the button with this card. A decline is a 402, and nothing was made."""
     session = _open_session(w, id_)
-    card = CARDS.get((card_number or "").replace(" ", ""))
-    if card is None and (card_number or _card_required(session)):
-        raise payments.refusal("incorrect_number")
+    typed = card_given(card or "") if card or _card_required(session) else None
     started = w.find("subscription", session["subscription"])
     if started is not None and started["status"] != "incomplete":
         raise StripeError(410, "The subscription of this Checkout Session has ended.", code="session_not_open")
-    if card is not None and card.setup in DECLINES:
-        raise _undone(payments.refusal(card.setup))
     customer = _customer(w, session, email)
-    method = _attach(w, customer, card.number) if card else None
+    method = str(attach(w, typed, customer["id"], customer.get("email"))["id"]) if typed else None
     if session["mode"] == "setup":
         return _complete(w, session, None)
     if started is not None:
@@ -89,11 +86,6 @@ def pay(w: Ledger, id_: str, card_number: str | None, email: str | None = None) 
     return _subscribe(w, session, customer, method)
 
 
-def _undone(error: StripeError) -> StripeError:
-    error.keep = False
-    return error
-
-
 def _customer(w: Ledger, session: Obj, email: str | None) -> Obj:
     if session["customer"]:
         return w.get("customer", session["customer"])
@@ -102,12 +94,6 @@ def _customer(w: Ledger, session: Obj, email: str | None) -> Obj:
     w.touch(session)
     session |= {"customer": customer["id"], "customer_details": details_of(given, None)}
     return customer
-
-
-def _attach(w: Ledger, customer: Obj, number: str) -> str:
-    method = payments.new_method(w, CARDS[number], {"email": customer.get("email")})
-    payments.attach(w, method, customer["id"])
-    return str(method["id"])
 
 
 def _set_up(w: Ledger, session: Obj, method: str) -> str:

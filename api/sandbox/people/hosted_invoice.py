@@ -1,25 +1,25 @@
-"""The hosted invoice page: what its buttons do."""
+"""The hosted invoice page: what it shows, and what its buttons do."""
 
 from __future__ import annotations
 
-from interlock.api.sandbox.core.cards import CARDS, DECLINES, OK
+from interlock.api.sandbox.core.cards import OK, offered
 from interlock.api.sandbox.core.errors import Obj, invalid
 from interlock.api.sandbox.core.ledger import Ledger
 from interlock.api.sandbox.objects import invoice_document, payments
 from interlock.api.sandbox.objects.invoices import pay_invoice
 from interlock.api.sandbox.objects.payment_intents import authenticate as authenticate_intent
+from interlock.api.sandbox.people.cards import attach, card_given
 
 
-def pay_hosted(w: Ledger, name: str, number: str) -> Obj:
-    """The hosted invoice page: pay with this card."""
+def view(w: Ledger, name: str) -> Obj:
+    """All that the page shows."""
+    return {"invoice": w.get("invoice", name), "cards": offered()}
+
+
+def pay_hosted(w: Ledger, name: str, card: str) -> Obj:
+    """Pay with this card."""
     invoice = w.get("invoice", name)
-    card = CARDS.get(number.replace(" ", ""))
-    if card is None:
-        raise payments.refusal("incorrect_number")
-    if card.setup in DECLINES:
-        raise payments.refusal(card.setup)
-    method = payments.new_method(w, card, {"email": invoice["customer_email"]})
-    payments.attach(w, method, invoice["customer"])
+    method = attach(w, card_given(card), invoice["customer"], invoice["customer_email"])
     return pay_invoice(w, {"payment_method": method["id"], "off_session": False}, name)
 
 

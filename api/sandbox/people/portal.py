@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from interlock.api.sandbox.core.cards import CARDS, DECLINES, OK, offered
+from interlock.api.sandbox.core.cards import OK, offered
 from interlock.api.sandbox.core.errors import NOTHING, Obj, invalid, no_such
 from interlock.api.sandbox.core.ledger import Ledger
-from interlock.api.sandbox.objects import collection, invoice_document, payments
+from interlock.api.sandbox.objects import collection, invoice_document
 from interlock.api.sandbox.objects.invoices import pay_invoice
 from interlock.api.sandbox.objects.portal import refuses
 from interlock.api.sandbox.objects.subscription_changes import (
@@ -16,6 +16,7 @@ from interlock.api.sandbox.objects.subscription_changes import (
 )
 from interlock.api.sandbox.objects.subscriptions import ENDED
 from interlock.api.sandbox.people import hosted_invoice
+from interlock.api.sandbox.people.cards import attach, card_given
 
 QUANTITY_MAX = 10_000  # as the page's own field
 
@@ -28,11 +29,9 @@ def view(w: Ledger, id_: str) -> Obj:
     return {
         "session": session, "customer": customer, "return_url": session["return_url"],
         "flow": session["flow"],
-        "subscriptions": [_with_product(w, o) for o in reversed(w.all("subscription"))
-                          if o["customer"] == mine],
+        "subscriptions": [_with_product(w, o) for o in reversed(w.of_customer("subscription", mine))],
         "payment_methods": [o for o in w.all("payment_method") if o["customer"] == mine],
-        "invoices": [o for o in reversed(w.all("invoice"))
-                     if o.get("customer") == mine and o["status"] != "draft"],
+        "invoices": [o for o in reversed(w.of_customer("invoice", mine)) if o["status"] != "draft"],
         "prices": [o | {"product_name": (w.find("product", o["product"]) or NOTHING).get("name")}
                    for o in w.all("price") if o["active"] and o["type"] == "recurring"],
         "cards": offered(), "now": w.now,
@@ -61,25 +60,19 @@ def _living(w: Ledger, id_: str, name: str) -> Obj:
     return sub
 
 
-def add_card(w: Ledger, id_: str, number: str) -> Obj:
+def add_card(w: Ledger, id_: str, card: str) -> Obj:
     """A new default card; what is overdue is paid with it."""
     customer = w.get("customer", w.get("billing_portal.session", id_)["customer"])
-    card = CARDS.get(number.replace(" ", ""))
-    if card is None:
-        raise payments.refusal("incorrect_number")
-    if card.setup in DECLINES:
-        raise payments.refusal(card.setup)
-    method = payments.new_method(w, card, {"email": customer.get("email")})
-    payments.attach(w, method, customer["id"])
+    method = attach(w, card_given(card), customer["id"], customer.get("email"))
     w.note(method["id"])["set_up"] = True
     w.touch(customer)["invoice_settings"]["default_payment_method"] = method["id"]
     w.emit("customer.updated", customer)
-    for sub in w.all("subscription"):
-        if sub["customer"] == customer["id"] and sub["status"] not in ENDED and sub["default_payment_method"]:
+    subscriptions = w.of_customer("subscription", customer["id"])
+    for sub in subscriptions:
+        if sub["status"] not in ENDED and sub["default_payment_method"]:
             w.touch(sub)["default_payment_method"] = method["id"]
             w.emit("customer.subscription.updated", sub)
-    owing = [sub for sub in w.all("subscription") if sub["customer"] == customer["id"]
-             and sub["status"] in ("past_due", "unpaid", "incomplete")]  # fmt: skip
+    owing = [sub for sub in subscriptions if sub["status"] in ("past_due", "unpaid", "incomplete")]
     paid = [_pay_latest(w, sub, str(method["id"])) for sub in owing]
     return {"payment_method": method, "paid": paid}
 
@@ -94,23 +87,23 @@ def _pay_latest(w: Ledger, sub: Obj, method: str) -> Obj:
     return {"subscription": sub["id"], "invoice": invoice["id"], "outcome": "paid" if outcome == OK else outcome}
 
 
-def cancel(w: Ledger, id_: str, name: str, at_period_end: bool) -> Obj:
+def cancel(w: Ledger, id_: str, subscription: str, at_period_end: bool = True) -> Obj:
     """Cancel now or at the period's end."""
-    sub = _living(w, id_, name)
+    sub = _living(w, id_, subscription)
     if at_period_end:
         return update_subscription(w, {"cancel_at_period_end": True}, sub["id"])
     return cancel_subscription(w, {}, sub["id"])
 
 
-def renew(w: Ledger, id_: str, name: str) -> Obj:
+def renew(w: Ledger, id_: str, subscription: str) -> Obj:
     """Take a planned cancellation back."""
-    sub = _living(w, id_, name)
+    sub = _living(w, id_, subscription)
     return update_subscription(w, {"cancel_at_period_end": False}, sub["id"])
 
 
-def update(w: Ledger, id_: str, name: str, price: str | None, quantity: int | None) -> Obj:
+def update(w: Ledger, id_: str, subscription: str, price: str | None, quantity: int | None) -> Obj:
     """Another price or quantity."""
-    sub = _living(w, id_, name)
+    sub = _living(w, id_, subscription)
     configuration = w.get("billing_portal.configuration", w.get("billing_portal.session", id_)["configuration"])
     if refusal := refuses(sub, "subscription_update", configuration):
         raise invalid(refusal, "subscription")
@@ -125,21 +118,21 @@ def update(w: Ledger, id_: str, name: str, price: str | None, quantity: int | No
     return update_subscription(w, {"items": [change]}, sub["id"])
 
 
-def pause(w: Ledger, id_: str, name: str) -> Obj:
+def pause(w: Ledger, id_: str, subscription: str) -> Obj:
     """Pause the subscription."""
-    return pause_subscription(w, {}, _living(w, id_, name)["id"])
+    return pause_subscription(w, {}, _living(w, id_, subscription)["id"])
 
 
-def resume(w: Ledger, id_: str, name: str) -> Obj:
+def resume(w: Ledger, id_: str, subscription: str) -> Obj:
     """Resume it."""
-    return resume_subscription(w, {}, _living(w, id_, name)["id"])
+    return resume_subscription(w, {}, _living(w, id_, subscription)["id"])
 
 
-def pay(w: Ledger, id_: str, name: str) -> Obj:
+def pay(w: Ledger, id_: str, invoice: str) -> Obj:
     """Pay an open invoice with the default card."""
-    return pay_invoice(w, {"off_session": False}, _own(w, id_, "invoice", name)["id"])
+    return pay_invoice(w, {"off_session": False}, _own(w, id_, "invoice", invoice)["id"])
 
 
-def authenticate(w: Ledger, id_: str, name: str, succeed: bool) -> Obj:
+def authenticate(w: Ledger, id_: str, invoice: str, succeed: bool) -> Obj:
     """Answer the 3-D Secure of one's own invoice."""
-    return hosted_invoice.authenticate_hosted(w, _own(w, id_, "invoice", name)["id"], succeed)
+    return hosted_invoice.authenticate_hosted(w, _own(w, id_, "invoice", invoice)["id"], succeed)
