@@ -9,11 +9,11 @@ import copy
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from interlock.api.sandbox.core.clicks import fit
 from interlock.api.sandbox.core.errors import NOTHING, Obj, StripeError
 from interlock.api.sandbox.core.ledger import Ledger
 from interlock.api.sandbox.core.observer import Observer
 from interlock.api.sandbox.core.outbox import Outbox
-from interlock.api.sandbox.core.params import fit
 from interlock.api.sandbox.core.rules import Due, Timers, next_due
 from interlock.api.sandbox.objects import thin_events, webhook_endpoints
 from interlock.api.sandbox.routes import RULES

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from interlock.api.sandbox.core.errors import Obj
 from interlock.api.sandbox.core.forms import assign, merge_metadata
-from interlock.api.sandbox.core.ledger import Ledger, in_range, same
+from interlock.api.sandbox.core.ledger import Ledger
+from interlock.api.sandbox.core.lists import in_range, same
 
 Handler = Callable[..., Obj]
 Include = Callable[[Ledger, Obj], Any]

@@ -12,8 +12,8 @@ from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
+from interlock.api.sandbox.core.clicks import arguments
 from interlock.api.sandbox.core.errors import Obj
-from interlock.api.sandbox.core.params import arguments
 from interlock.api.sandbox.http.requests import json_body, running_world
 from interlock.api.sandbox.people.pages import PAGES, Page
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from interlock.api.sandbox.core.errors import Obj, no_such
 from interlock.api.sandbox.core.forms import metadata, require
-from interlock.api.sandbox.core.ledger import Ledger, in_range, same
+from interlock.api.sandbox.core.ledger import Ledger
+from interlock.api.sandbox.core.lists import in_range, same
 from interlock.api.sandbox.core.resource import Route
 
 LEAST = {"gbp": 30, "jpy": 50, "mxn": 1000, "hkd": 400, "sek": 300, "dkk": 250, "nok": 300, "chf": 50}

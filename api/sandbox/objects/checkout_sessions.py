@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from interlock.api.sandbox.core.errors import EMPTY, NOTHING, Obj, invalid, missing
 from interlock.api.sandbox.core.forms import require
-from interlock.api.sandbox.core.ledger import Ledger, listed, paged
+from interlock.api.sandbox.core.ledger import Ledger
+from interlock.api.sandbox.core.lists import listed, paged
 from interlock.api.sandbox.core.periods import DAY, HOUR
 from interlock.api.sandbox.core.resource import Resource
 from interlock.api.sandbox.core.rules import Rule, one

@@ -7,10 +7,16 @@ most recent invoice that is not void.
 from __future__ import annotations
 
 from interlock.api.sandbox.core.cards import AUTHENTICATE, HARD_DECLINES, OK, PROCESSING
-from interlock.api.sandbox.core.errors import EMPTY, NOTHING, Obj, invalid
+from interlock.api.sandbox.core.errors import NOTHING, Obj, invalid
 from interlock.api.sandbox.core.ledger import Ledger
-from interlock.api.sandbox.core.periods import DAY, period_end
-from interlock.api.sandbox.objects import discounts, invoice_document, payments, pending_updates, schedule_state
+from interlock.api.sandbox.core.periods import DAY
+from interlock.api.sandbox.objects import (
+    discounts,
+    invoice_document,
+    payments,
+    pending_updates,
+    standing,
+)
 
 # Smart retries: days after the first failure; eight within two weeks.
 RETRY_DAYS = (1, 3, 5, 7, 9, 11, 13, 14)
@@ -30,77 +36,13 @@ def subscription_of(w: Ledger, invoice: Obj) -> Obj | None:
     return w.find("subscription", details.get("subscription"))
 
 
-def invoices_of(w: Ledger, sub: Obj) -> list[Obj]:
-    """The subscription's invoices, oldest first."""
-    return [w.tables["invoice"][id_] for id_ in w.notes.get(sub["id"], NOTHING).get("invoices", EMPTY)
-            if id_ in w.tables["invoice"]]  # fmt: skip
-
-
 def deciding_invoice(w: Ledger, sub: Obj) -> Obj | None:
     """The most recent invoice that is not void. A draft is still to come, but for `unpaid`: there it stays one."""
     ignored = ("void",) if sub["status"] == "unpaid" else ("void", "draft")
-    for invoice in reversed(invoices_of(w, sub)):
+    for invoice in reversed(standing.invoices_of(w, sub)):
         if invoice["status"] not in ignored and not pending_updates.held(w, sub, invoice):
             return invoice
     return None
-
-
-def draft_invoice(
-    w: Ledger, sub: Obj, *, reason: str, lines: list[Obj], period: tuple[int, int] | None = None,
-    auto_advance: bool = True,
-) -> Obj:  # fmt: skip
-    """A new draft invoice for a subscription; takes up its pending invoice items."""
-    customer = w.get("customer", sub["customer"])
-    waits = sub["collection_method"] == "send_invoice" and reason in ("subscription_create", "subscription_update")
-    items = pending_items(w, sub)
-    lines[:0] = [item_line(w, item, sub) for item in items]
-    invoice = invoice_document.new_invoice(
-        w, customer, reason=reason, lines=lines, currency=sub["currency"], sub=sub, period=period,
-        auto_advance=auto_advance, discounts=discounts_now(w, sub),
-        **({"automatically_finalizes_at": w.now + invoice_document.DRAFT_FOR} if waits else {}),
-    )  # fmt: skip
-    for item in items:
-        w.touch(item)["invoice"] = invoice["id"]
-    note = w.note(sub["id"])
-    note.setdefault("invoices", []).append(invoice["id"])
-    if sub["days_until_due"] is not None:
-        w.note(invoice["id"])["days_until_due"] = sub["days_until_due"]
-    w.touch(sub)["latest_invoice"] = invoice["id"]
-    return invoice
-
-
-def pending_items(w: Ledger, sub: Obj) -> list[Obj]:
-    """The customer's invoice items that the subscription's next invoice takes up, the newest first."""
-    return [each for each in reversed(w.of_customer("invoiceitem", sub["customer"]))
-            if not each["invoice"] and each["currency"] == sub["currency"]
-            and w.notes.get(each["id"], NOTHING).get("subscription") in (None, sub["id"])]  # fmt: skip
-
-
-def item_line(w: Ledger, item: Obj, sub: Obj | None = None) -> Obj:
-    """The line of a pending invoice item."""
-    note = w.notes.get(item["id"], {})
-    price = w.find("price", note.get("price", "")) or _inline_price(item)
-    return invoice_document.new_line(
-        w, price=price, quantity=item["quantity"], period=(item["period"]["start"], item["period"]["end"]),
-        amount=item["amount"], sub=sub, invoiceitem=item, proration=item["proration"],
-        description=item["description"], item={"id": note["item"]} if "item" in note else None,
-    )  # fmt: skip
-
-
-def _inline_price(item: Obj) -> Obj:
-    return {
-        "id": "price_inline", "product": "prod_inline", "unit_amount": item["amount"],
-        "unit_amount_decimal": str(item["amount"]), "currency": item["currency"],
-    }  # fmt: skip
-
-
-def discounts_now(w: Ledger, sub: Obj) -> list[str]:
-    """The subscription's own discounts, else its customer's, as far as they have not ended."""
-    own: list[str] = sub["discounts"]
-    theirs = (w.get("customer", sub["customer"]).get("discount") or NOTHING).get("id")
-    ids = own or ([theirs] if theirs else [])
-    ends: Obj = {id_: (w.find("discount", id_) or NOTHING).get("end") for id_ in ids}
-    return [id_ for id_ in ids if ends[id_] is None or ends[id_] > w.now]
 
 
 def method_for(w: Ledger, invoice: Obj) -> str | None:
@@ -238,7 +180,7 @@ def annul(w: Ledger, invoice: Obj) -> None:
             if before is None or before["status"] in ("paid", "uncollectible"):
                 w.touch(sub)["status"] = "active"
         if w.notes.get(sub["id"], NOTHING).get("resuming", NOTHING).get("invoice") == invoice["id"]:
-            stay_paused(w, sub)
+            standing.stay_paused(w, sub)
         w.emit("customer.subscription.updated", sub)
     w.emit("invoice.updated", invoice)
     w.emit("invoice.voided", invoice)
@@ -251,13 +193,13 @@ def _follow(w: Ledger, sub: Obj, invoice: Obj, table: dict[str, str]) -> None:
         return
     resuming = w.notes.get(sub["id"], NOTHING).get("resuming")
     if resuming and resuming["invoice"] == invoice["id"]:
-        come_back(w, sub)
+        standing.come_back(w, sub)
         return
     newest = deciding_invoice(w, sub)
     if newest is not None and newest["id"] != invoice["id"]:
         return
     if sub["status"] == "paused" and w.account["auto_resume"] and _paused_by_failure(sub):
-        come_back(w, sub)
+        standing.come_back(w, sub)
         return
     if sub["status"] in table:
         w.touch(sub)["status"] = table[sub["status"]]
@@ -320,7 +262,7 @@ def _fall(w: Ledger, sub: Obj, invoice: Obj, first: bool, over: bool) -> None:
         return
     renewal = invoice["billing_reason"] == "subscription_cycle"
     if first and renewal and flexible and w.account["first_failure_pause"] and sub["status"] == "active":
-        pause(w, sub, "first_payment_failure")
+        standing.pause(w, sub, "first_payment_failure")
         return
     if sub["status"] in AFTER_FAILED:
         w.touch(sub)["status"] = AFTER_FAILED[sub["status"]]
@@ -330,7 +272,7 @@ def _fall(w: Ledger, sub: Obj, invoice: Obj, first: bool, over: bool) -> None:
 
 
 def _end_canceled(w: Ledger, sub: Obj) -> None:
-    end(w, sub, reason="payment_failed")
+    standing.end(w, sub, reason="payment_failed")
 
 
 def _end_unpaid(w: Ledger, sub: Obj) -> None:
@@ -343,79 +285,11 @@ def _end_past_due(w: Ledger, sub: Obj) -> None:
 
 def _end_paused(w: Ledger, sub: Obj) -> None:
     if sub["billing_mode"]["type"] == "flexible":
-        pause(w, sub, "final_payment_failure")
+        standing.pause(w, sub, "final_payment_failure")
     else:
-        end(w, sub, reason="payment_failed")
+        standing.end(w, sub, reason="payment_failed")
 
 
 RETRIES_END = {
     "cancel": _end_canceled, "unpaid": _end_unpaid, "past_due": _end_past_due, "pause": _end_paused,
 }  # fmt: skip
-
-
-# -- paused, resumed, ended ------------------------------------------------------------------------
-
-
-def pause(w: Ledger, sub: Obj, why: str) -> None:
-    """→ paused: no invoices until it is resumed."""
-    w.touch(sub)
-    sub["status"] = "paused"
-    sub["status_details"] = {
-        "paused": {"type": "subscription", "subscription": {"type": why}, "transitioned_at": w.now}
-    }
-    _stop_retries(w, sub)
-    w.emit("customer.subscription.paused", sub, then_updated=True)
-    w.emit("customer.subscription.updated", sub)
-
-
-def come_back(w: Ledger, sub: Obj) -> None:
-    """paused → active: the period that was prepared begins to count."""
-    resuming = w.note(sub["id"]).pop("resuming", None)
-    w.touch(sub)
-    sub |= {"status": "active", "status_details": None, "pending_update": None}
-    if resuming and resuming.get("later"):
-        restart_periods(w, sub)
-        w.emit("customer.subscription.pending_update_applied", sub, then_updated=True)
-    w.emit("customer.subscription.resumed", sub, then_updated=True)
-    w.emit("customer.subscription.updated", sub)
-
-
-def stay_paused(w: Ledger, sub: Obj) -> None:
-    """The resumption lapsed or its invoice was voided."""
-    w.note(sub["id"]).pop("resuming", None)
-    w.touch(sub)["pending_update"] = None
-    w.emit("customer.subscription.pending_update_expired", sub, then_updated=True)
-
-
-def restart_periods(w: Ledger, sub: Obj) -> None:
-    """A new cycle from now on."""
-    w.touch(sub)["billing_cycle_anchor"] = w.now
-    for item in sub["items"]["data"]:
-        item["current_period_start"] = w.now
-        item["current_period_end"] = period_end(item["price"]["recurring"], w.now, w.now)
-
-
-def end(w: Ledger, sub: Obj, *, reason: str | None, details: Obj | None = None) -> None:
-    """→ canceled, for good."""
-    w.touch(sub)
-    sub["cancellation_details"] = (sub["cancellation_details"] or NOTHING) | (details or NOTHING)
-    if reason is not None:
-        sub["cancellation_details"]["reason"] = reason
-    sub |= {"status": "canceled", "ended_at": w.now, "canceled_at": sub["canceled_at"] or w.now,
-            "pause_collection": None, "status_details": None, "pending_update": None}  # fmt: skip
-    schedule_state.close_with(w, sub, "aborted" if reason == "payment_failed" else "canceled")
-    for name in ("resuming", "pending"):
-        w.note(sub["id"]).pop(name, None)
-    _stop_retries(w, sub)
-    w.emit("customer.subscription.deleted", sub)
-
-
-def _stop_retries(w: Ledger, sub: Obj) -> None:
-    for invoice in invoices_of(w, sub):
-        if invoice["status"] in ("draft", "open") and (
-            invoice["next_payment_attempt"] or invoice["automatically_finalizes_at"]
-        ):
-            w.touch(invoice)
-            invoice |= {"auto_advance": False, "next_payment_attempt": None,
-                        "automatically_finalizes_at": None}  # fmt: skip
-            w.emit("invoice.updated", invoice)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from interlock.api.sandbox.core.cards import DECLINES, of_token
 from interlock.api.sandbox.core.errors import NOTHING, Obj, invalid, no_such
 from interlock.api.sandbox.core.forms import assign, merge_metadata, require
-from interlock.api.sandbox.core.ledger import Ledger, listed
+from interlock.api.sandbox.core.ledger import Ledger
+from interlock.api.sandbox.core.lists import listed
 from interlock.api.sandbox.core.params import check, whole
 from interlock.api.sandbox.core.resource import Resource
-from interlock.api.sandbox.objects import balances, collection, payments
+from interlock.api.sandbox.objects import balances, payments, standing
 from interlock.api.sandbox.objects.discounts import Use, redeem
 
 FIELDS = ("address", "description", "email", "name", "phone", "preferred_locales", "shipping",
@@ -139,7 +140,7 @@ def _end_all(w: Ledger, customer: Obj) -> None:
         raise no_such("customer", customer["id"])
     for sub in w.of_customer("subscription", customer["id"]):
         if sub["status"] not in ("canceled", "incomplete_expired"):
-            collection.end(w, sub, reason="cancellation_requested")
+            standing.end(w, sub, reason="cancellation_requested")
     for invoice in w.of_customer("invoice", customer["id"]):
         if invoice["status"] in ("draft", "open"):
             w.touch(invoice)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from interlock.api.sandbox.core.errors import Obj, invalid, no_such
-from interlock.api.sandbox.core.ledger import EVENTS_KEPT, Ledger, in_range, paged
+from interlock.api.sandbox.core.ledger import EVENTS_KEPT, Ledger
+from interlock.api.sandbox.core.lists import in_range, paged
 from interlock.api.sandbox.core.resource import Route
 
 TYPES_MAX = 20

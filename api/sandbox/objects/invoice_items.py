@@ -6,7 +6,7 @@ from interlock.api.sandbox.core.errors import NOTHING, Obj, invalid
 from interlock.api.sandbox.core.forms import require
 from interlock.api.sandbox.core.ledger import Ledger
 from interlock.api.sandbox.core.resource import Resource
-from interlock.api.sandbox.objects import collection, invoice_document
+from interlock.api.sandbox.objects import drafts, invoice_document
 from interlock.api.sandbox.objects.products import pricing_of, same_currency
 
 
@@ -36,7 +36,7 @@ def create_invoiceitem(w: Ledger, p: Obj) -> Obj:
     if p.get("invoice"):
         invoice = w.touch(w.of("invoice", p["invoice"], "invoice"))
         invoice_document.require(invoice, "draft", doing="edit")
-        invoice_document.add_lines(w, invoice, [collection.item_line(w, item)])
+        invoice_document.add_lines(w, invoice, [drafts.item_line(w, item)])
         w.emit("invoice.updated", invoice)
     return item
 

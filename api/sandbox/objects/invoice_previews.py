@@ -10,8 +10,8 @@ from interlock.api.sandbox.core.periods import HOUR, earliest_end
 from interlock.api.sandbox.core.resource import Route
 from interlock.api.sandbox.objects import (
     balances,
-    collection,
     customers,
+    drafts,
     invoice_document,
     invoice_items,
     renewals,
@@ -153,7 +153,7 @@ def _renewal(w: Ledger, sub: Obj) -> Obj:
 
 def _nothing(w: Ledger, sub: Obj) -> Obj:
     """A change that owes nothing now."""
-    return collection.draft_invoice(w, sub, reason="subscription_update", lines=[])
+    return drafts.draft_invoice(w, sub, reason="subscription_update", lines=[])
 
 
 def _only_recurring(w: Ledger, shown: Obj) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from interlock.api.sandbox.core.cards import AUTHENTICATE, OK, PROCESSING
 from interlock.api.sandbox.core.errors import NOTHING, Obj, StripeError, invalid
 from interlock.api.sandbox.core.forms import metadata, require
-from interlock.api.sandbox.core.ledger import Ledger, in_range, listed, paged
+from interlock.api.sandbox.core.ledger import Ledger
+from interlock.api.sandbox.core.lists import in_range, listed, paged
 from interlock.api.sandbox.core.periods import DAY
 from interlock.api.sandbox.core.resource import Resource
-from interlock.api.sandbox.objects import collection, invoice_document, payments
+from interlock.api.sandbox.objects import collection, drafts, invoice_document, payments
 from interlock.api.sandbox.objects.discounts import Use, redeem
 
 
@@ -24,7 +25,7 @@ def create_invoice(w: Ledger, p: Obj) -> Obj:
     include = p.get("pending_invoice_items_behavior", "exclude") == "include" or sub is not None
     items = [i for i in w.all("invoiceitem") if include and i["customer"] == customer["id"]
              and not i["invoice"]]  # fmt: skip
-    lines = [collection.item_line(w, item, sub) for item in items]
+    lines = [drafts.item_line(w, item, sub) for item in items]
     auto = bool(p.get("auto_advance", False))
     more: Obj = {
         "collection_method": method, "metadata": metadata(p), "description": p.get("description"),

@@ -12,7 +12,7 @@ from interlock.api.sandbox.core.errors import EMPTY, NOTHING, Obj, StripeError, 
 from interlock.api.sandbox.core.forms import merge_metadata
 from interlock.api.sandbox.core.ledger import Ledger
 from interlock.api.sandbox.core.periods import earliest_end, earliest_start, period_around, period_end
-from interlock.api.sandbox.objects import collection, invoice_document, meter_usage, pending_updates
+from interlock.api.sandbox.objects import collection, drafts, invoice_document, meter_usage, pending_updates, standing
 from interlock.api.sandbox.objects.amounts import amount_of
 from interlock.api.sandbox.objects.invoice_items import new_item as new_invoice_item
 from interlock.api.sandbox.objects.payments import NO_METHOD
@@ -170,9 +170,9 @@ def _bill(w: Ledger, sub: Obj, old: list[Obj], p: Obj, boundary: int | None) -> 
     if behavior != "none":
         prorate(w, sub, old, [] if anew else items, int(p.get("proration_date") or w.now))
     if anew:
-        collection.restart_periods(w, sub)
+        standing.restart_periods(w, sub)
         invoice_now(w, sub, [full_line(w, sub, item) for item in items if licensed(item)], p)
-    elif behavior == "always_invoice" and collection.pending_items(w, sub):
+    elif behavior == "always_invoice" and drafts.pending_items(w, sub):
         invoice_now(w, sub, [], p)
 
 
@@ -195,7 +195,7 @@ def full_line(w: Ledger, sub: Obj, item: Obj, *, trial: bool = False) -> Obj:
 def invoice_now(w: Ledger, sub: Obj, lines: list[Obj], p: Obj) -> str:
     """Bill at once: draft, finalize, and collect as `payment_behavior` says."""
     period = (min(earliest_start(sub), w.now), w.now)
-    invoice = collection.draft_invoice(w, sub, reason="subscription_update", lines=lines, period=period)
+    invoice = drafts.draft_invoice(w, sub, reason="subscription_update", lines=lines, period=period)
     behavior = p.get("payment_behavior")
     before = w.touched.get(("subscription", sub["id"]))
     if behavior == "pending_if_incomplete" and before is not None:
@@ -281,6 +281,6 @@ def _end_trial_now(w: Ledger, sub: Obj, p: Obj) -> None:
     warn_of_trial_end(w, sub)
     if ended_without_method(w, sub):
         return
-    collection.restart_periods(w, sub)
+    standing.restart_periods(w, sub)
     sub["status"] = "active"
     invoice_now(w, sub, [full_line(w, sub, item) for item in sub["items"]["data"] if licensed(item)], p)

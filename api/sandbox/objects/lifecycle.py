@@ -6,7 +6,14 @@ from interlock.api.sandbox.core.errors import NOTHING, Obj
 from interlock.api.sandbox.core.ledger import Ledger
 from interlock.api.sandbox.core.periods import DAY, HOUR, earliest_end
 from interlock.api.sandbox.core.rules import Rule, one
-from interlock.api.sandbox.objects import collection, invoice_document, pending_updates, schedule_state
+from interlock.api.sandbox.objects import (
+    collection,
+    drafts,
+    invoice_document,
+    pending_updates,
+    schedule_state,
+    standing,
+)
 from interlock.api.sandbox.objects.renewals import BILLED, PAUSED_COLLECTION, metered_lines, renew
 from interlock.api.sandbox.objects.trials import ended_without_method, warn_of_trial_end
 
@@ -55,9 +62,9 @@ def _cancel_at(_w: Ledger, sub: Obj) -> int | None:
 def _cancel(w: Ledger, sub: Obj) -> None:
     schedule_state.close_with(w, sub, "completed")
     used = metered_lines(w, sub, w.now)
-    collection.end(w, sub, reason=None)
+    standing.end(w, sub, reason=None)
     if used:
-        collection.draft_invoice(w, sub, reason="subscription_cycle", lines=used)
+        drafts.draft_invoice(w, sub, reason="subscription_cycle", lines=used)
 
 
 def _collection_resumes(_w: Ledger, sub: Obj) -> int | None:

@@ -9,7 +9,8 @@ from fractions import Fraction
 
 from interlock.api.sandbox.core.errors import NOTHING, Obj, invalid
 from interlock.api.sandbox.core.forms import require
-from interlock.api.sandbox.core.ledger import Ledger, paged
+from interlock.api.sandbox.core.ledger import Ledger
+from interlock.api.sandbox.core.lists import paged
 from interlock.api.sandbox.core.periods import DAY, HOUR
 from interlock.api.sandbox.core.resource import Route
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from interlock.api.sandbox.core.errors import NOTHING, Obj
 from interlock.api.sandbox.core.ledger import Ledger
-from interlock.api.sandbox.objects import amounts, collection, invoice_items
+from interlock.api.sandbox.objects import amounts, drafts, invoice_items, standing
 from interlock.api.sandbox.objects.products import product_name
 
 
@@ -84,7 +84,7 @@ def _window(now: Obj, was: Obj | None, old: list[Obj]) -> tuple[int, int]:
 
 def _present(w: Ledger, sub: Obj, item: Obj, items: list[Obj], window: tuple[int, int]) -> Owed:
     """An item at its present price, with the discounts that are in force."""
-    ids = tuple(collection.discounts_now(w, sub))
+    ids = tuple(drafts.discounts_now(w, sub))
     worth = _gross(w, item)
     for id_ in ids:
         coupon = w.find("coupon", w.get("discount", id_)["source"]["coupon"]) or NOTHING
@@ -136,7 +136,7 @@ def _notes(w: Ledger, sub: Obj) -> Iterator[Obj]:
 
 
 def _debits(w: Ledger, sub: Obj, item: Obj) -> Iterator[Owed]:
-    for invoice in collection.invoices_of(w, sub):
+    for invoice in standing.invoices_of(w, sub):
         for line in invoice["lines"]["data"] if invoice["status"] != "void" else ():
             details = line["parent"]["subscription_item_details"] or NOTHING
             if details.get("subscription_item") == item["id"] and _licensed_line(w, line):

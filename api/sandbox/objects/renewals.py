@@ -7,7 +7,7 @@ from collections.abc import Callable
 from interlock.api.sandbox.core.errors import NOTHING, Obj
 from interlock.api.sandbox.core.ledger import Ledger
 from interlock.api.sandbox.core.periods import earliest_end, earliest_start, period_end
-from interlock.api.sandbox.objects import collection, invoice_document, meter_usage, schedule_phases
+from interlock.api.sandbox.objects import collection, drafts, invoice_document, meter_usage, schedule_phases
 
 BILLED = frozenset({"trialing", "active", "past_due", "unpaid"})
 
@@ -37,7 +37,7 @@ def renew(w: Ledger, sub: Obj) -> None:
                                                    item=item, period=period))  # fmt: skip
     lines += used
     stopped = sub["status"] == "unpaid" or sub["pause_collection"] is not None
-    invoice = collection.draft_invoice(
+    invoice = drafts.draft_invoice(
         w, sub, reason="subscription_cycle", lines=lines, period=past, auto_advance=not stopped
     )
     w.emit("customer.subscription.updated", sub, at=mark)

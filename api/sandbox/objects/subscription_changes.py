@@ -12,21 +12,18 @@ from interlock.api.sandbox.core.periods import DAY, HOUR, earliest_end, earliest
 from interlock.api.sandbox.core.resource import Route
 from interlock.api.sandbox.objects import (
     collection,
+    drafts,
     invoice_document,
     item_changes,
     meter_usage,
     pending_updates,
     schedule_phases,
+    standing,
 )
 from interlock.api.sandbox.objects.item_changes import full_line, invoice_now
+from interlock.api.sandbox.objects.planned_ends import schedule_cancel
 from interlock.api.sandbox.objects.prorations import prorate
-from interlock.api.sandbox.objects.subscriptions import (
-    ENDED,
-    discount,
-    own_method,
-    schedule_cancel,
-    trial_end_given,
-)
+from interlock.api.sandbox.objects.subscriptions import ENDED, discount, own_method, trial_end_given
 
 ON_INCOMPLETE = frozenset({"metadata", "description", "default_source", "default_payment_method"})
 RESUME_WITHIN = {"resume_on_payment_success": 365 * DAY, "before_endive": 23 * HOUR}
@@ -116,12 +113,12 @@ def cancel_subscription(w: Ledger, p: Obj, id_: str) -> Obj:
         prorate(w, sub, sub["items"]["data"], [], w.now, plain=True)
     if p.get("invoice_now"):
         _final_invoice(w, sub)
-    collection.end(w, sub, reason="cancellation_requested", details=cleared(p.get("cancellation_details")))
+    standing.end(w, sub, reason="cancellation_requested", details=cleared(p.get("cancellation_details")))
     return sub
 
 
 def _forget_prorations(w: Ledger, sub: Obj) -> None:
-    for item in collection.pending_items(w, sub):
+    for item in drafts.pending_items(w, sub):
         if item["proration"]:
             w.emit("invoiceitem.deleted", item)
             w.replace(item, {"id": item["id"], "object": "invoiceitem", "deleted": True})
@@ -134,10 +131,10 @@ def _final_invoice(w: Ledger, sub: Obj) -> None:
     """
     lines = [invoice_document.usage_line(w, item["price"], sub, item, meter_usage.window_of(w, item, w.now))
              for item in sub["items"]["data"] if not item_changes.licensed(item)]  # fmt: skip
-    if not collection.pending_items(w, sub) and not lines:
+    if not drafts.pending_items(w, sub) and not lines:
         return
     period = (earliest_start(sub), w.now)
-    invoice = collection.draft_invoice(w, sub, reason="subscription_cycle", lines=lines, period=period)
+    invoice = drafts.draft_invoice(w, sub, reason="subscription_cycle", lines=lines, period=period)
     if invoice["total"] < 0:
         collection.forgive(w, invoice, "subscription_canceled")
         return
@@ -163,9 +160,9 @@ def pause_subscription(w: Ledger, p: Obj, id_: str) -> Obj:
     if unused != "none" and sub["status"] == "active":
         since = w.now if unused == "now" else min(i["current_period_start"] for i in sub["items"]["data"])
         prorate(w, sub, sub["items"]["data"], [], since)
-        if p.get("invoicing_behavior") == "invoice" and collection.pending_items(w, sub):
+        if p.get("invoicing_behavior") == "invoice" and drafts.pending_items(w, sub):
             invoice_now(w, sub, [], {})
-    collection.pause(w, sub, "pause_requested")
+    standing.pause(w, sub, "pause_requested")
     return sub
 
 
@@ -180,7 +177,7 @@ def resume_subscription(w: Ledger, p: Obj, id_: str) -> Obj:
     anchor = p.get("billing_cycle_anchor") or {"type": "now"}
     kind = anchor if isinstance(anchor, str) else anchor.get("type")
     if kind == "unchanged" and earliest_end(sub) > w.now:
-        collection.come_back(w, sub)
+        standing.come_back(w, sub)
         return sub
     behavior = p.get("payment_behavior") or (
         "resume_on_payment_attempt" if w.version >= "2026-09-30" else "before_endive"
@@ -193,9 +190,9 @@ def _resume(w: Ledger, sub: Obj, behavior: str) -> None:
     later = behavior in RESUME_WITHIN
     before = [dict(item) for item in sub["items"]["data"]]
     anchor = sub["billing_cycle_anchor"]
-    collection.restart_periods(w, sub)
+    standing.restart_periods(w, sub)
     lines = [full_line(w, sub, item) for item in sub["items"]["data"]]
-    invoice = collection.draft_invoice(w, sub, reason="subscription_update", lines=lines)
+    invoice = drafts.draft_invoice(w, sub, reason="subscription_update", lines=lines)
     invoice_document.finalize(w, invoice)
     if later and invoice["amount_due"]:
         sub["items"]["data"], sub["billing_cycle_anchor"] = before, anchor

@@ -9,7 +9,8 @@ from typing import Any
 
 from interlock.api.sandbox.core.errors import NOTHING, Obj, invalid, missing
 from interlock.api.sandbox.core.forms import cleared, merge_metadata
-from interlock.api.sandbox.core.ledger import Ledger, in_range
+from interlock.api.sandbox.core.ledger import Ledger
+from interlock.api.sandbox.core.lists import in_range
 from interlock.api.sandbox.core.periods import DAY, earliest_end
 from interlock.api.sandbox.core.resource import Resource
 from interlock.api.sandbox.core.rules import Rule, one

@@ -1,16 +1,18 @@
-"""Subscriptions: create and read. Changing them is in changes.py, what time does to them in lifecycle.py."""
+"""Subscriptions: create and read. Changes are in subscription_changes.py, what time does in lifecycle.py."""
 
 from __future__ import annotations
 
 from interlock.api.sandbox.core.cards import AUTHENTICATE, OK, PROCESSING
 from interlock.api.sandbox.core.errors import EMPTY, NOTHING, Obj, StripeError, invalid
 from interlock.api.sandbox.core.forms import cleared, require
-from interlock.api.sandbox.core.ledger import Ledger, in_range
+from interlock.api.sandbox.core.ledger import Ledger
+from interlock.api.sandbox.core.lists import in_range
 from interlock.api.sandbox.core.periods import DAY, earliest_end, in_future, period_end
 from interlock.api.sandbox.core.resource import Resource
-from interlock.api.sandbox.objects import collection, invoice_document, payments
+from interlock.api.sandbox.objects import collection, drafts, invoice_document, payments
 from interlock.api.sandbox.objects.amounts import amount_of
 from interlock.api.sandbox.objects.discounts import Use, redeem
+from interlock.api.sandbox.objects.planned_ends import schedule_cancel
 from interlock.api.sandbox.objects.products import create_product, new_price, recurring_of, same_currency
 from interlock.api.sandbox.objects.trials import warn_of_trial_end
 
@@ -18,8 +20,6 @@ ENDED = ("canceled", "incomplete_expired")
 TRIAL_DAYS_MAX = 730
 BY_SCHEDULE = "by_schedule"
 """Made by a schedule: active at once, and its first invoice waits an hour as a renewal's does."""
-
-# -- items -----------------------------------------------------------------------------------------
 
 
 def price_for(w: Ledger, given: Obj, param: str) -> Obj:
@@ -94,7 +94,7 @@ def open_subscription(w: Ledger, customer: Obj, p: Obj, *, checkout: bool = Fals
         w.touch(customer)["currency"] = sub["currency"]
     discount(w, sub, p)
     _add_invoice_items(w, sub, p, lines)
-    invoice = collection.draft_invoice(w, sub, reason="subscription_create", lines=lines,
+    invoice = drafts.draft_invoice(w, sub, reason="subscription_create", lines=lines,
                               auto_advance=sub["collection_method"] == "send_invoice")  # fmt: skip
     if checkout:
         _announce(w, sub, mark)
@@ -289,9 +289,6 @@ def _unpaid(outcome: str) -> StripeError:
     return error
 
 
-# -- read ------------------------------------------------------------------------------------------
-
-
 def _wanted(_w: Ledger, o: Obj, p: Obj) -> bool:
     """Without `status` those that are not canceled; those on a test clock only when it or the customer is named."""
     status = p.get("status")
@@ -302,32 +299,6 @@ def _wanted(_w: Ledger, o: Obj, p: Obj) -> bool:
     clock = o["test_clock"] == p["test_clock"] if "test_clock" in p else o["test_clock"] is None or "customer" in p
     priced = "price" not in p or any(i["price"]["id"] == p["price"] for i in o["items"]["data"])
     return stands and clock and priced and in_range(earliest_end(o), p.get("current_period_end"))
-
-
-# -- planned ends ----------------------------------------------------------------------------------
-
-
-def schedule_cancel(w: Ledger, sub: Obj, p: Obj) -> None:
-    """`cancel_at_period_end` and `cancel_at`, on and off."""
-    if "cancel_at_period_end" in p and p.get("cancel_at"):
-        raise invalid("You can only pass one of cancel_at and cancel_at_period_end.", "cancel_at")
-    ends = [int(i["current_period_end"]) for i in sub["items"]["data"]]
-    named = {"min_period_end": min(ends), "max_period_end": max(ends), "max_billed_until": max(ends)}
-    if p.get("cancel_at_period_end"):
-        at: int | None = min(ends)
-    elif p.get("cancel_at") not in (None, ""):
-        at = in_future(named.get(str(p["cancel_at"])) or int(p["cancel_at"]), w.now, "cancel_at")
-    elif "cancel_at_period_end" in p or p.get("cancel_at") == "":
-        at = None
-    else:
-        return
-    at_period_end = bool(p.get("cancel_at_period_end"))
-    if at_period_end and sub["cancel_at_period_end"]:
-        return
-    sub |= {"cancel_at": at, "cancel_at_period_end": at_period_end, "canceled_at": w.now if at else None}
-    sub["cancellation_details"]["reason"] = "cancellation_requested" if at else None
-    if not at:
-        sub["cancellation_details"] |= {"comment": None, "feedback": None}
 
 
 ROUTES = Resource("subscription", "subscriptions", create_subscription, filters=("customer", "collection_method"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from interlock.api.sandbox.core.errors import NOTHING, Obj
 from interlock.api.sandbox.core.ledger import Ledger
-from interlock.api.sandbox.objects import collection
+from interlock.api.sandbox.objects import collection, standing
 
 
 def warn_of_trial_end(w: Ledger, sub: Obj) -> None:
@@ -18,9 +18,9 @@ def ended_without_method(w: Ledger, sub: Obj) -> bool:
     behavior = ((sub["trial_settings"] or NOTHING).get("end_behavior") or NOTHING).get("missing_payment_method")
     if sub["collection_method"] == "charge_automatically" and collection.method_of(w, sub) is None:
         if behavior == "cancel":
-            collection.end(w, sub, reason=None)
+            standing.end(w, sub, reason=None)
             return True
         if behavior == "pause":
-            collection.pause(w, sub, "trial_end_without_payment_method")
+            standing.pause(w, sub, "trial_end_without_payment_method")
             return True
     return False
