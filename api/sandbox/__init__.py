@@ -9,8 +9,10 @@ How it is built
     people/     what a person clicks: the checkout page, the portal, the hosted invoice page
     http/       the only part with I/O: Stripe's API, the pages, the panel, faults, deliveries, the file
     routes.py   every route and every rule of time, collected from objects/
-    world.py    `World`: a request in, an answer and events out; and the passing of time
-    Imports go down this list's rooms only from http to people to objects to core. `World` is pure: no clock,
+    operations.py  one operation at a time, its events, and the passing of time
+    world.py    `World`, with all of that: a request in, an answer and events out
+    catalogue.py   the plans that a new world sells
+    Imports go from http to people to objects to core only. `World` is pure: no clock,
     no I/O; the same seed and calls give the same ids, events and times. `RunningWorld` runs one on a
     `SandboxClock`, delivers over HTTP and keeps it all in one file; `create_sandbox` is the Litestar
     application around that. Which parameters an endpoint takes is read from the annotations of the pinned
@@ -32,10 +34,11 @@ What is there
     - Objects in the shape of 2026-10-28.endive; a webhook endpoint, or a request's `Stripe-Version`, of
       a version before 2025-03-31.basil gets the older shape (period on the subscription,
       `invoice.subscription`, `invoice.payment_intent`, `invoice.charge`, `discount.coupon`).
-    - Form-encoded requests, pages, `expand[]`, idempotency keys (kept a day), error objects,
-      `Request-Id`, `Date` by the sandbox's clock. Any key `sk_test_…` or `rk_test_…`.
+    - Form-encoded requests, pages, `expand[]`, idempotency keys (answers kept a day, a decline or a 500 too),
+      error objects, lengths, `Request-Id`, `Date` by the sandbox's clock. Any key `sk_test_…` or `rk_test_…`; each
+      permission can be taken from restricted keys. `GET /v1/account`.
     - Customers, products, prices, coupons, promotion codes, payment methods, the test cards and test bank
-      accounts (`pm_usBankAccount_…`, heard of after four days), setup and payment intents, charges,
+      accounts (`pm_usBankAccount_…`, which end after four days), setup and payment intents, charges,
       subscriptions and their items, invoices, invoice items and payments, Checkout in subscription mode, the
       customer portal, events, webhook endpoints, test clocks, meters.
     - The lifecycle: trials and their ends, 23 h for the first payment, drafts for an hour, eight retries
@@ -45,11 +48,11 @@ What is there
       (a graduated price is one line, where Stripe makes one a tier) and packages; v2 with its stream and thin events.
     - Changes: prorations by exact fractions, floored line by line, as either billing mode has them; previews by
       the code of the change itself; changes that wait for their payment; the customer's balance; schedules.
-    - Deliveries signed anew at each try, one `v1` for each active secret. Tried again after
+    - Deliveries signed at each try, one `v1` for each active secret. Tried again after
       `RETRY_AFTER` (a second at first, for three days in all), a 3xx too. Mischief by a seed: duplicate,
       reorder, delay, drop, twin (a second Event object for one change).
-    - `/_sandbox/…`: the pages' JSON, the clock, how the next payment goes, mischief, account settings,
-      deliveries, and faults (`status`, `timeout`, `reset`, `garbage`, `slow`, `lost`) for the API's paths.
+    - `/_sandbox`, a page that documents its routes: the pages' JSON, the clock (which a service beside it can
+      follow), how the next payment goes, mischief, account settings, deliveries, calls, and faults for the API.
 
 What Stripe has beyond that is not there
     Checkout in payment or setup mode with a redirect of its own; quotes, plans,
@@ -62,10 +65,10 @@ What Stripe has beyond that is not there
     An endpoint that fails on `invoice.created` does not delay the invoice. Mixed intervals renew item by
     item, which Stripe may group otherwise. A coupon for some months ends by months of 30.44 days.
 
-Uncertain, for nobody has shown it on the real Stripe: DELETE of an incomplete subscription leaves
+Uncertain, since we have no recording of the real Stripe: DELETE of an incomplete subscription leaves
 `canceled`; a natural trial end without a card is `active` for the hour of the draft, then `past_due`; a
 subscription paused for failed payments keeps its invoice open, and paying that resumes it where the account's
-`auto_resume` is on; a bank's word comes after exactly four days; the order of events within one second.
+`auto_resume` is on; a bank debit ends after exactly four days; the order of events within one second.
 
 Serve it with `date_header=False` in uvicorn, or its own Date stands beside the sandbox's.
 """

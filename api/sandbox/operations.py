@@ -71,7 +71,7 @@ class Operations(Ledger):
         self.begin()
 
     def _post(self, event: Obj) -> None:
-        """To every endpoint that wants it; by mischief a second Event object tells of the same change."""
+        """To every endpoint that wants it; by mischief as a second Event object too, of the same change."""
         if self.observer is not None:
             self.observer.emitted(event)
         self._address(event)

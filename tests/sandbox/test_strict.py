@@ -56,6 +56,30 @@ def test_a_quantity_for_a_metered_price_is_refused(bench: Bench) -> None:
     assert (sold["amount_total"], sold["line_items"]["data"][0]["quantity"]) == (0, None)
 
 
+@pytest.mark.parametrize(
+    ("given", "allowed", "words"),
+    [
+        ({"tax_id_collection": {"enabled": True}}, {"customer_update": {"name": "auto"}}, "customer_update[name]"),
+        ({"automatic_tax": {"enabled": True}}, {"customer_update": {"address": "auto"}}, "customer_update[address]"),
+        ({"ui_mode": "embedded_page"}, {"success_url": "", "return_url": "http://a.example"}, "success_url"),
+    ],
+)
+def test_what_a_session_asks_for_must_have_its_place(bench: Bench, given: Obj, allowed: Obj, words: str) -> None:
+    """[checkout] options that only fail at Stripe: tax for a known customer, and where an embedded page returns to."""
+    item = {"price": bench.price["id"], "quantity": 1}
+    params = session(item, customer=bench.customer()["id"]) | given
+    assert words in bench.refuse(400, "POST", "checkout/sessions", params)["message"]
+    assert bench.post("checkout/sessions", params | allowed)["status"] == "open"
+
+
+def test_automatic_tax_finds_none(bench: Bench) -> None:
+    """Where nothing is registered Stripe's automatic tax is on, and 0."""
+    sub = bench.subscribe(automatic_tax={"enabled": True})
+    invoice = bench.latest(sub)
+    assert (sub["automatic_tax"]["enabled"], invoice["automatic_tax"]["enabled"]) == (True, True)
+    assert (invoice["total"], invoice["total_taxes"]) == (2000, [])
+
+
 @pytest.mark.parametrize("kind", ["several items", "usage-based", "sent invoices", "ended", "feature off"])
 @pytest.mark.parametrize("flow", ["subscription_update", "subscription_update_confirm"])
 def test_the_portal_does_not_change_what_it_cannot(bench: Bench, kind: str, flow: str) -> None:

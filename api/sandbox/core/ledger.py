@@ -51,7 +51,7 @@ class Ledger:
         self.fresh_events: list[Obj] = []
         self.touched: dict[Key, Obj | None] = {}
         self.unborn: set[str] = set()
-        """Subscriptions being made: nothing is told of them before their `created`."""
+        """Subscriptions being made: they emit nothing before their `created`."""
         self.version = API_VERSION
         """The API version of the running request."""
         self._before: dict[Key, Obj] = {}

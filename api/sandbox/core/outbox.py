@@ -1,6 +1,6 @@
 """Deliveries: which are due when, how often they are tried again, and the mischief done to them.
 
-Pure, like the world: it hands out what is due and is told how it went. All times are the sandbox's.
+Pure, like the world: it returns what is due, and the carrier reports how it went. All times are the sandbox's.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from interlock.api.sandbox.core.errors import Obj
 from interlock.api.sandbox.core.periods import DAY, HOUR
 
 # Seconds to the next try after the n-th failure: Stripe's growing distances, but beginning with a
-# second, so that a service that was restarted hears soon. Given up after three days, as in Stripe.
+# second, so that a service that was restarted gets its events soon. Given up after three days, as in Stripe.
 RETRY_AFTER = (1, 2, 4, 8, 16, 32, 60, 120, 300, 900, HOUR, 2 * HOUR, 6 * HOUR, 12 * HOUR, DAY, DAY)
 GIVE_UP_AFTER = 3 * DAY
 DELAYED_UP_TO = 30.0
@@ -116,7 +116,7 @@ class Outbox:
     # -- chance, by the seed -----------------------------------------------------------------------
 
     def set_mischief(self, changes: Obj) -> Obj:
-        """Change the probabilities that are named, the others stay; a seed starts the sequence anew."""
+        """Change the probabilities that are named, the others stay; a seed starts the sequence again."""
         self.mischief |= {key: changes[key] for key in (*KINDS, "seed") if key in changes}
         if "seed" in changes:
             self._randoms = 0

@@ -59,8 +59,8 @@ _MOMENTS = frozenset(
 # Known to Stripe, not here: refused by name, for to take them and do nothing would be a lie. A name holds at any depth,
 # `hash[name]` only in that hash, and with values only those. What is empty or false asks for nothing.
 NOT_HERE: dict[str, tuple[str, ...]] = {
-    # taxes
-    "automatic_tax[enabled]": (), "default_tax_rates": (), "tax_rates": (),
+    # taxes, but for automatic_tax, which finds none
+    "default_tax_rates": (), "tax_rates": (),
     # Connect
     "application_fee_amount": (), "application_fee_percent": (), "on_behalf_of": (), "transfer_data": (),
     # subscriptions

@@ -1,4 +1,4 @@
-"""What a resource tells of itself: its routes, and what all resources do alike with get, list, update and delete."""
+"""What a resource declares: its routes, and a row for what all do alike: get, list, update and delete."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sandbox's clock: real time plus an offset that moves forward when somebody turns it."""
+"""The sandbox's clock: real time plus an offset that moves forward on request."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ STATUS_TEXT = {
 
 
 def unforeseen(method: str, path: str, error: Exception) -> StripeError:
-    """Log what nobody foresaw, and tell it as Stripe's own fault."""
+    """Log an unexpected error, and answer it as Stripe's own fault."""
     log.error("%s %s", method, path, exc_info=error)
     return StripeError(500, STATUS_TEXT[500], type="api_error")
 
@@ -43,14 +43,14 @@ class Face:
         self.base = base
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One call; what nobody foresaw is Stripe's 500 too, and the log says what it was."""
+        """One call; an unexpected error is Stripe's 500 too, and is logged."""
         if scope["type"] != "http":
             return
         try:
             await self._serve(scope, receive, send)
         except Exception as error:
-            told = unforeseen(scope["method"], scope["path"], error)
-            await self._send(send, self.running.world.refused(told))
+            refusal = unforeseen(scope["method"], scope["path"], error)
+            await self._send(send, self.running.world.refused(refusal))
 
     async def _serve(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
         """Key, fault, parameters, answer."""

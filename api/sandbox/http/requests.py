@@ -25,7 +25,7 @@ def refused(_request: Request[Any, Any, Any], error: StripeError) -> Response[Ob
 
 
 def failed(request: Request[Any, Any, Any], error: Exception) -> Response[Obj]:
-    """What nobody foresaw, or a route that is not there."""
+    """An unexpected error, or a route that is not there."""
     if isinstance(error, HTTPException):  # a path or method that is not there
         return refused(request, StripeError(error.status_code, error.detail))
     return refused(request, unforeseen(request.method, request.url.path, error))

@@ -12,7 +12,8 @@ from interlock.api.sandbox.core.rules import Rule, one
 from interlock.api.sandbox.objects.amounts import amount_of
 from interlock.api.sandbox.objects.discounts import Use, chosen
 from interlock.api.sandbox.objects.products import same_currency
-from interlock.api.sandbox.objects.subscriptions import billing_mode, check_anchor, trial_end_given
+from interlock.api.sandbox.objects.subscription_settings import billing_mode
+from interlock.api.sandbox.objects.subscriptions import check_anchor, trial_end_given
 
 SHORTEST, LONGEST = HOUR // 2, DAY
 
@@ -24,15 +25,9 @@ def create_session(w: Ledger, p: Obj) -> Obj:
         raise missing("mode")
     if mode == "payment" or (mode == "setup" and not p.get("customer")):
         raise invalid(f"The sandbox has Checkout in subscription mode only, not {mode}.", "mode")
-    ui_mode = p.get("ui_mode") or "hosted_page"
-    if ui_mode == "hosted_page" and not p.get("success_url"):
-        raise missing("success_url")
-    if p.get("customer"):
-        customer = w.of("customer", p["customer"], "customer")
-        if p.get("customer_email"):
-            raise invalid("You may only specify one of these parameters: customer, customer_email.", "customer")
-    else:
-        customer = None
+    _check_ends(p)
+    customer = w.of("customer", p["customer"], "customer") if p.get("customer") else None
+    _check_buyer(p, customer)
     if p.get("allow_promotion_codes") is not None and p.get("discounts"):
         raise invalid("You may only specify one of these parameters: allow_promotion_codes, discounts.",
                       "discounts")  # fmt: skip
@@ -43,6 +38,39 @@ def create_session(w: Ledger, p: Obj) -> Obj:
     mode_given = {"subscription_data": data | {"billing_mode": billing_mode(w, data)}}  # the session's API version
     w.note(session["id"]).update({"params": p | mode_given, "items": items})
     return session
+
+
+def _check_ends(p: Obj) -> None:
+    """Where the customer goes afterwards: Stripe's page has a success_url, one embedded in the shop a return_url."""
+    if (p.get("ui_mode") or "hosted_page") == "hosted_page":
+        if not p.get("success_url"):
+            raise missing("success_url")
+        return
+    for name in ("success_url", "cancel_url"):
+        if p.get(name):
+            raise invalid(f"`{name}` can not be passed in when `ui_mode` is `{p['ui_mode']}`.", name)
+    if not p.get("return_url") and p.get("redirect_on_completion") != "never":
+        raise missing("return_url")
+
+
+def _check_buyer(p: Obj, customer: Obj | None) -> None:
+    """What a session asks of an existing customer must be allowed to be saved on it."""
+    saved = p.get("customer_update") or NOTHING
+    if customer is None:
+        if saved:
+            raise invalid("`customer_update` can only be used with `customer`.", "customer_update")
+        return
+    if p.get("customer_email"):
+        raise invalid("You may only specify one of these parameters: customer, customer_email.", "customer")
+    if (p.get("tax_id_collection") or NOTHING).get("enabled") and saved.get("name") != "auto":
+        raise invalid("Tax ID collection requires updating business name on the customer. To enable tax ID collection "
+                      "for an existing customer, please set `customer_update[name]` to `auto`.")  # fmt: skip
+    automatic = (p.get("automatic_tax") or NOTHING).get("enabled")
+    if automatic and not customer["address"] and "auto" not in (saved.get("address"), saved.get("shipping")):
+        raise invalid(
+            "Automatic tax calculation in Checkout requires a valid address on the Customer. Add a valid address to "
+            "the Customer or set either `customer_update[address]` to 'auto' or `customer_update[shipping]` to 'auto' to "
+            "save the address entered in Checkout to the Customer.", code="customer_tax_location_invalid")  # fmt: skip
 
 
 def _line_items(w: Ledger, p: Obj) -> list[Obj]:

@@ -103,7 +103,7 @@ def conclude(w: Ledger, invoice: Obj, outcome: str, method: str | None, manual: 
 
 
 def _wait(w: Ledger, invoice: Obj, note: Obj) -> None:
-    """The money is under way: a first payment counts as made, and nothing is tried until it is heard of."""
+    """The payment is pending: a first one counts as made, and no other is tried until it ends."""
     w.touch(invoice)
     invoice |= {"attempted": True, "attempt_count": invoice["attempt_count"] + 1, "next_payment_attempt": None}
     note["counted"] = True

@@ -104,7 +104,7 @@ _NOT_FOR: tuple[tuple[Callable[[Ledger, Obj, Use], bool], str, str | None], ...]
     (_not_enough, "the associated purchase does not meet the minimum amount requirement", None),
     (_not_the_first, "the associated customer has prior transactions", "promotion_code_customer_not_first_time"),
 )  # fmt: skip
-"""Why a promotion code cannot be redeemed: the first that holds is told, with the code that Stripe has for it."""
+"""Why a promotion code cannot be redeemed: the first that holds is the reason given, with Stripe's error code."""
 
 
 def chosen(w: Ledger, each: Obj, use: Use, param: str) -> tuple[Obj, Obj | None]:

@@ -75,7 +75,8 @@ def new_invoice(
     invoice = w.new(
         "invoice", "in_", account_country="US", account_name="Interlock sandbox", attempted=False,
         auto_advance=auto_advance, automatically_finalizes_at=w.now + DRAFT_FOR if waits else None,
-        automatic_tax=dict.fromkeys(("disabled_reason", "liability", "provider", "status")) | {"enabled": False},
+        automatic_tax={"provider": None, "status": None, "enabled": False, "disabled_reason": None, "liability": None}
+        | ((sub or NOTHING).get("automatic_tax") or NOTHING),
         billing_reason=reason, collection_method=collection, currency=currency, customer=customer["id"],
         customer_tax_exempt="none", discounts=discounts or [], issuer={"type": "self"},
         next_payment_attempt=w.now + DRAFT_FOR if waits and collection == "charge_automatically" else None,

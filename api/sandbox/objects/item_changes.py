@@ -18,7 +18,8 @@ from interlock.api.sandbox.objects.invoice_items import new_item as new_invoice_
 from interlock.api.sandbox.objects.payments import NO_METHOD
 from interlock.api.sandbox.objects.products import product_name, same_currency
 from interlock.api.sandbox.objects.prorations import prorate
-from interlock.api.sandbox.objects.subscriptions import check_intervals, insist, new_item, price_for, quantity_of
+from interlock.api.sandbox.objects.subscription_settings import check_intervals
+from interlock.api.sandbox.objects.subscriptions import insist, new_item, price_for, quantity_of
 from interlock.api.sandbox.objects.trials import ended_without_method, warn_of_trial_end
 
 ITEMS_MAX = 20

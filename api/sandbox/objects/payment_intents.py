@@ -75,7 +75,7 @@ def authenticate(w: Ledger, intent: Obj, succeed: bool) -> str:
 
 
 def settle_delayed(w: Ledger, intent: Obj) -> None:
-    """A delayed payment is heard of; a first invoice that it does not pay after all is voided, others are tried again.
+    """A delayed payment ends. A first invoice whose payment failed is voided, others are tried again.
 
     Voided, and the subscription stays active: so Stripe's overview says.
     """

@@ -42,7 +42,7 @@ def attach_payment_method(w: Ledger, p: Obj, id_: str) -> Obj:
 
 
 def detach_payment_method(w: Ledger, _p: Obj, id_: str) -> Obj:
-    """POST /v1/payment_methods/:id/detach; nobody keeps it as a default."""
+    """POST /v1/payment_methods/:id/detach; it stops being a default anywhere."""
     method = w.touch(w.get("payment_method", id_))
     if not method["customer"]:
         raise invalid("The payment method you provided is not attached to a customer so detachment is "

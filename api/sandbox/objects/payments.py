@@ -171,7 +171,7 @@ def confirm(w: Ledger, intent: Obj, method: str, *, on_session: bool, authentica
 
 
 def conclude_delayed(w: Ledger, intent: Obj) -> str:
-    """A delayed payment is heard of: returns OK or the decline code."""
+    """A delayed payment ends: returns OK or the decline code."""
     method = str(intent["payment_method"])
     outcome = card_of(w, method).settled
     charge = w.touch(w.get("charge", intent["latest_charge"]))

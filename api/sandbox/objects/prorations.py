@@ -176,7 +176,7 @@ def _noted(w: Ledger, name: str, credited: Obj) -> Owed:
 
 
 def _write(w: Ledger, sub: Obj, item: Obj, owed: Owed, at: int, sign: int, plain: bool = False) -> None:
-    """One line, where there is time left for it; one of nothing is told too."""
+    """One line, where there is time left for it; also one of 0."""
     at = max(at, owed.since) if sign < 0 else at
     left = share(owed.window, at)
     if not left:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from interlock.api.sandbox.core.cards import AUTHENTICATE, OK, PROCESSING
-from interlock.api.sandbox.core.errors import EMPTY, NOTHING, Obj, StripeError, invalid
+from interlock.api.sandbox.core.errors import EMPTY, Obj, StripeError, invalid
 from interlock.api.sandbox.core.forms import cleared, require
 from interlock.api.sandbox.core.ledger import Ledger
 from interlock.api.sandbox.core.lists import in_range
@@ -14,6 +14,12 @@ from interlock.api.sandbox.objects.amounts import amount_of
 from interlock.api.sandbox.objects.discounts import Use, redeem
 from interlock.api.sandbox.objects.planned_ends import schedule_cancel
 from interlock.api.sandbox.objects.products import create_product, new_price, recurring_of, same_currency
+from interlock.api.sandbox.objects.subscription_settings import (
+    automatic_tax,
+    billing_mode,
+    check_intervals,
+    trial_settings,
+)
 from interlock.api.sandbox.objects.trials import warn_of_trial_end
 
 ENDED = ("canceled", "incomplete_expired")
@@ -156,7 +162,7 @@ def _blank(w: Ledger, customer: Obj, p: Obj) -> Obj:
     anchor = p.get("billing_cycle_anchor") or trial_end or w.now
     sub = w.new(
         "subscription", "sub_", p, ("days_until_due", "default_source", "description"),
-        automatic_tax={"disabled_reason": None, "enabled": False, "liability": None}, billing_cycle_anchor=anchor,
+        automatic_tax=automatic_tax(p), billing_cycle_anchor=anchor,
         billing_mode=billing_mode(w, p), billing_schedules=[], cancel_at_period_end=False,
         cancellation_details=dict.fromkeys(("comment", "feedback", "feedback_option", "reason")),
         collection_method=collection_method, currency="usd", customer=customer["id"], default_tax_rates=[],
@@ -165,7 +171,7 @@ def _blank(w: Ledger, customer: Obj, p: Obj) -> Obj:
         | {"issuer": {"type": "self"}},
         payment_settings={"payment_method_options": None, "payment_method_types": None,
                           "save_default_payment_method": "off"} | cleared(p.get("payment_settings")),
-        test_clock=customer.get("test_clock"), trial_end=trial_end, trial_settings=_trial_settings(p),
+        test_clock=customer.get("test_clock"), trial_end=trial_end, trial_settings=trial_settings(p),
         trial_start=w.now if trial_end else None,
     )  # fmt: skip
     url = f"/v1/subscription_items?subscription={sub['id']}"
@@ -183,32 +189,6 @@ def _blank(w: Ledger, customer: Obj, p: Obj) -> Obj:
         _first_period(w, sub)
         schedule_cancel(w, sub, p)
     return sub
-
-
-def check_intervals(sub: Obj) -> None:
-    """In classic mode all items are billed together, so their intervals are one."""
-    intervals = {(i["price"]["recurring"]["interval"], i["price"]["recurring"]["interval_count"])
-                 for i in sub["items"]["data"]}  # fmt: skip
-    if len(intervals) > 1 and sub["billing_mode"]["type"] == "classic":
-        raise invalid(
-            "All prices on a subscription must have the same `recurring.interval` and `recurring.interval_count`. If "
-            "you meant to update an existing subscription item instead of creating a new one, make sure to include the "
-            "subscription item ID in your request.", "items")  # fmt: skip
-
-
-def billing_mode(w: Ledger, p: Obj) -> Obj:
-    """Classic or flexible, as the request says; without a word the API version decides."""
-    given = p.get("billing_mode") or NOTHING
-    usual = "flexible" if w.version >= "2025-09-30" else "classic"
-    if given.get("type", usual) == "classic":
-        return {"type": "classic", "flexible": None}
-    return {"type": "flexible", "flexible": {"proration_discounts": "included"} | (given.get("flexible") or NOTHING)}
-
-
-def _trial_settings(p: Obj) -> Obj:
-    default: Obj = {"billing_cycle_anchor": "now", "missing_payment_method": "create_invoice"}
-    given = (p.get("trial_settings") or NOTHING).get("end_behavior") or NOTHING
-    return {"end_behavior": default | given}
 
 
 def own_method(w: Ledger, customer: str, name: str) -> str:

@@ -1,4 +1,4 @@
-"""The end of a trial: told beforehand, and met without a payment method."""
+"""The end of a trial: its announcement, and what happens without a payment method."""
 
 from __future__ import annotations
 

@@ -113,6 +113,7 @@ def _subscribe(w: Ledger, session: Obj, customer: Obj, method: str | None) -> Ob
         bought[item["price"]["type"] == "recurring"].append(given)
     data = dict(params.get("subscription_data") or NOTHING)
     data |= {"items": bought[True], "add_invoice_items": bought[False], "discounts": params.get("discounts")}
+    data["automatic_tax"] = params.get("automatic_tax")
     if method is not None:
         data["default_payment_method"] = method
     sub = open_subscription(w, customer, data, checkout=True)

@@ -45,7 +45,7 @@ def _with_product(w: Ledger, sub: Obj) -> Obj:
 
 
 def _own(w: Ledger, id_: str, kind: str, name: str) -> Obj:
-    """A thing of this session's customer, and of nobody else."""
+    """An object that belongs to this session's customer; any other is a 404."""
     session = w.get("billing_portal.session", id_)
     found = w.find(kind, name)
     if found is None or found.get("customer") != session["customer"]:
