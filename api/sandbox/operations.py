@@ -52,6 +52,18 @@ class Operations(Ledger):
         self._commit()
         return result
 
+    def impose(self, obj: Obj) -> None:
+        """Keep an object exactly as it is given, whatever was there: for a test that says what is so. No event."""
+
+        def keep() -> None:
+            old = self.find(str(obj["object"]), str(obj["id"]))
+            if old is None:
+                self.put(copy.deepcopy(obj))
+            else:
+                self.replace(old, copy.deepcopy(obj))
+
+        self.operate(keep)
+
     def click(self, action: Callable[..., Obj], *args: Any) -> Obj:
         """What a person does on a page: no request id, the answer a copy."""
         fit(action, args)

@@ -274,3 +274,13 @@ def test_the_account_is_the_keys_own(shared: Live) -> None:
     assert mine.id.startswith("acct_1")
     other = Bench(seed=2).get("account")
     assert other["id"] != mine.id
+
+
+def test_a_test_can_say_what_is_so(bench: Bench) -> None:
+    """An object that is imposed is answered as it is, without an event, and time goes on from there."""
+    sub = bench.subscribe()
+    bench.news()
+    bench.world.impose(sub | {"status": "past_due"})
+    bench.world.impose(sub | {"id": "sub_imposed", "status": "canceled", "ended_at": sub["created"]})
+    assert (bench.status(sub), bench.get("subscriptions/sub_imposed")["status"]) == ("past_due", "canceled")
+    assert bench.news() == []

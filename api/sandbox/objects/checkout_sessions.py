@@ -69,8 +69,9 @@ def _check_buyer(p: Obj, customer: Obj | None) -> None:
     if automatic and not customer["address"] and "auto" not in (saved.get("address"), saved.get("shipping")):
         raise invalid(
             "Automatic tax calculation in Checkout requires a valid address on the Customer. Add a valid address to "
-            "the Customer or set either `customer_update[address]` to 'auto' or `customer_update[shipping]` to 'auto' to "
-            "save the address entered in Checkout to the Customer.", code="customer_tax_location_invalid")  # fmt: skip
+            "the Customer or set either `customer_update[address]` to 'auto' or `customer_update[shipping]` to 'auto' "
+            "to save the address entered in Checkout to the Customer.",
+            code="customer_tax_location_invalid")  # fmt: skip
 
 
 def _line_items(w: Ledger, p: Obj) -> list[Obj]:

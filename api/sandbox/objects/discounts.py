@@ -92,7 +92,7 @@ def _not_enough(_w: Ledger, promotion: Obj, use: Use) -> bool:
 
 def _not_the_first(w: Ledger, promotion: Obj, use: Use) -> bool:
     return promotion["restrictions"]["first_time_transaction"] and any(
-        invoice["customer"] == use.customer and invoice["status"] == "paid" for invoice in w.all("invoice")
+        invoice["status"] == "paid" for invoice in w.of_customer("invoice", use.customer or "")
     )
 
 

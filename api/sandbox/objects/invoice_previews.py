@@ -99,9 +99,7 @@ def _subscription(w: Ledger, p: Obj, details: Obj) -> Obj:
         return open_subscription(w, customer or customers.create_customer(w, {}), given)
     if customer is None:
         raise missing("customer")
-    living = [
-        sub for sub in w.all("subscription") if sub["customer"] == customer["id"] and sub["status"] in renewals.BILLED
-    ]
+    living = [sub for sub in w.of_customer("subscription", customer["id"]) if sub["status"] in renewals.BILLED]
     if not living:
         raise _none(customer["id"])
     return min(living, key=earliest_end)

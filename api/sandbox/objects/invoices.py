@@ -23,7 +23,7 @@ def create_invoice(w: Ledger, p: Obj) -> Obj:
         raise invalid("If invoice collection method is set to 'send_invoice', you must specify "
                       "'days_until_due' or 'due_date'.", "due_date")  # fmt: skip
     include = p.get("pending_invoice_items_behavior", "exclude") == "include" or sub is not None
-    items = [i for i in w.all("invoiceitem") if include and i["customer"] == customer["id"]
+    items = [i for i in w.of_customer("invoiceitem", customer["id"]) if include
              and not i["invoice"]]  # fmt: skip
     lines = [drafts.item_line(w, item, sub) for item in items]
     auto = bool(p.get("auto_advance", False))

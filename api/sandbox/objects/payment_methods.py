@@ -51,7 +51,7 @@ def detach_payment_method(w: Ledger, _p: Obj, id_: str) -> Obj:
     if customer["invoice_settings"]["default_payment_method"] == id_:
         w.touch(customer)["invoice_settings"]["default_payment_method"] = None
         w.emit("customer.updated", customer)
-    for sub in w.all("subscription"):
+    for sub in w.of_customer("subscription", customer["id"]):
         if sub["default_payment_method"] == id_ and sub["status"] != "canceled":
             w.touch(sub)["default_payment_method"] = None
             w.emit("customer.subscription.updated", sub)
