@@ -39,8 +39,8 @@ What is there
       permission can be taken from restricted keys. `GET /v1/account`.
     - Customers, products, prices, coupons, promotion codes, payment methods, the test cards and test bank
       accounts (`pm_usBankAccount_…`, which end after four days), setup and payment intents, charges,
-      subscriptions and their items, invoices, invoice items and payments, Checkout in subscription mode, the
-      customer portal, events, webhook endpoints, test clocks, meters.
+      subscriptions and their items, invoices, invoice items and payments, Checkout in subscription and setup
+      mode, the customer portal, events, webhook endpoints, test clocks, meters.
     - The lifecycle: trials and their ends, 23 h for the first payment, drafts for an hour, eight retries
       within two weeks and what the account does then, hard declines, pause and resume, planned ends,
       unpaid cycles, sent invoices, discounts.
@@ -55,11 +55,11 @@ What is there
       follow), how the next payment goes, mischief, account settings, deliveries, calls, and faults for the API.
 
 What Stripe has beyond that is not there
-    Checkout in payment or setup mode with a redirect of its own; quotes, plans,
+    Checkout in payment mode; quotes, plans,
     payment links, credit notes, refunds, disputes, the account's balance, tax, Connect, thin
     events but those of meters, entitlements, search, several currencies of a price, SEPA
     and all else that is neither a card nor a US bank account, `invoice.upcoming`, itemized proration
-    discounts, pause schedules, `billing_cycle_anchor_config`, `backdate_start_date`, thresholds, e-mail and PDF.
+    discounts, pause schedules, `billing_cycle_anchor_config`, `backdate_start_date`, thresholds, e-mail.
     A request that asks for such is refused with the parameter's name (`params.NOT_HERE`). `add_invoice_items`
     takes prices only. A `billing_cycle_anchor` does not prorate the first period.
     An endpoint that fails on `invoice.created` does not delay the invoice. Mixed intervals renew item by

@@ -27,7 +27,7 @@ EVENTS_KEPT = 30 * 86_400
 # The account's settings of what follows failed payments; `auto_resume` ends the pause that one caused.
 # `denied` are permissions that restricted keys lack; `portal_saved`: its settings were saved in the Dashboard once.
 ACCOUNT: Obj = {"retries": True, "retries_end": "cancel", "first_failure_pause": False, "auto_resume": False,
-                "denied": [], "portal_saved": True, "meter_lag": 0}  # fmt: skip
+                "denied": [], "portal_saved": True, "meter_lag": 0, "limits": False}  # fmt: skip
 
 
 class Ledger:

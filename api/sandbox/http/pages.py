@@ -15,6 +15,7 @@ from litestar.params import FromPath
 from interlock.api.sandbox.core.clicks import arguments
 from interlock.api.sandbox.core.errors import Obj
 from interlock.api.sandbox.http.requests import json_body, running_world
+from interlock.api.sandbox.objects import invoice_pdf
 from interlock.api.sandbox.people.pages import PAGES, Page
 
 FILES = pathlib.Path(__file__).parent / "pages"
@@ -42,6 +43,14 @@ def asset(name: FromPath[str]) -> Response[bytes]:
     return Response(path.read_bytes(), media_type=kind, headers={"Cache-Control": "no-cache"})
 
 
+@get("/i/{id_:str}/pdf", sync_to_thread=False)
+def invoice_file(id_: FromPath[str], state: State) -> Response[bytes]:
+    """An invoice as a PDF, as `invoice_pdf` links to it."""
+    body = invoice_pdf.pdf_of(running_world(state).world, id_)
+    headers = {"Cache-Control": "no-store", "Content-Disposition": f'attachment; filename="{id_}.pdf"'}
+    return Response(body, media_type="application/pdf", headers=headers)
+
+
 def _view(name: str, page: Page) -> HTTPRouteHandler:
     @get(f"/_sandbox/{name}/{{id_:str}}", sync_to_thread=False)
     def view(id_: FromPath[str], state: State) -> Obj:
@@ -62,4 +71,4 @@ def _press(name: str, page: Page) -> HTTPRouteHandler:
     return press
 
 
-HANDLERS = [asset, *(make(name, page) for name, page in PAGES.items() for make in (_html, _view, _press))]
+HANDLERS = [asset, invoice_file, *(make(name, page) for name, page in PAGES.items() for make in (_html, _view, _press))]

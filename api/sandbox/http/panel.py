@@ -109,7 +109,7 @@ def set_account(w: Ledger, given: Obj) -> Obj:
         if type(lag) is not int or not 0 <= lag <= DAY:
             raise invalid(f"meter_lag is a number of seconds from 0 to {DAY}.", "meter_lag")
         w.account["meter_lag"] = lag
-    for name in ("first_failure_pause", "retries", "auto_resume", "portal_saved"):
+    for name in ("first_failure_pause", "retries", "auto_resume", "portal_saved", "limits"):
         if name in given:
             w.account[name] = bool(given[name])
     return w.account

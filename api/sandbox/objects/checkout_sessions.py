@@ -12,6 +12,7 @@ from interlock.api.sandbox.core.rules import Rule, one
 from interlock.api.sandbox.objects.amounts import amount_of
 from interlock.api.sandbox.objects.discounts import Use, chosen
 from interlock.api.sandbox.objects.products import same_currency
+from interlock.api.sandbox.objects.setup_intents import create_setup_intent
 from interlock.api.sandbox.objects.subscription_settings import billing_mode
 from interlock.api.sandbox.objects.subscriptions import check_anchor, trial_end_given
 
@@ -23,8 +24,10 @@ def create_session(w: Ledger, p: Obj) -> Obj:
     mode = p.get("mode")
     if mode is None:
         raise missing("mode")
-    if mode == "payment" or (mode == "setup" and not p.get("customer")):
-        raise invalid(f"The sandbox has Checkout in subscription mode only, not {mode}.", "mode")
+    if mode == "payment":
+        raise invalid("The sandbox has Checkout in subscription and setup mode only, not payment.", "mode")
+    if mode == "setup" and p.get("line_items"):
+        raise invalid("You can not pass `line_items` in `setup` mode.", "line_items")
     _check_ends(p)
     customer = w.of("customer", p["customer"], "customer") if p.get("customer") else None
     _check_buyer(p, customer)
@@ -33,6 +36,10 @@ def create_session(w: Ledger, p: Obj) -> Obj:
                       "discounts")  # fmt: skip
     items = _line_items(w, p) if mode == "subscription" else []
     session = _new_session(w, p, customer, items)
+    if mode == "setup":
+        given = (p.get("setup_intent_data") or NOTHING) | {"customer": session["customer"]}
+        session["setup_intent"] = create_setup_intent(w, given)["id"]
+        w.note(session["setup_intent"])["session"] = session["id"]
     w.put(session)
     data = p.get("subscription_data") or NOTHING
     mode_given = {"subscription_data": data | {"billing_mode": billing_mode(w, data)}}  # the session's API version

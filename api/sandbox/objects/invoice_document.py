@@ -156,6 +156,8 @@ def require(invoice: Obj, *statuses: str, doing: str) -> None:
     """Refuse what the invoice's status does not allow."""
     if invoice["status"] == "paid" and doing == "pay":
         raise StripeError(400, "Invoice is already paid", code="invoice_already_paid")
+    if invoice["status"] == "void" and doing == "pay":
+        raise invalid("You can only pass in open invoices. This invoice isn't open.")
     if invoice["status"] not in statuses:
         raise invalid(
             f"You can only {doing} an invoice that is {' or '.join(statuses)}. "

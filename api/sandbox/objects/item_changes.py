@@ -15,6 +15,7 @@ from interlock.api.sandbox.core.periods import earliest_end, earliest_start, per
 from interlock.api.sandbox.objects import collection, drafts, invoice_document, meter_usage, pending_updates, standing
 from interlock.api.sandbox.objects.amounts import amount_of
 from interlock.api.sandbox.objects.invoice_items import new_item as new_invoice_item
+from interlock.api.sandbox.objects.limits import BILLS, QUANTITIES, limit
 from interlock.api.sandbox.objects.payments import NO_METHOD
 from interlock.api.sandbox.objects.products import product_name, same_currency
 from interlock.api.sandbox.objects.prorations import prorate
@@ -38,6 +39,8 @@ def change(w: Ledger, sub: Obj, p: Obj, *, boundary: int | None = None) -> None:
     check_date(w, sub, p)
     if len(p.get("items") or EMPTY) > ITEMS_MAX:
         raise invalid(f"You may pass up to {ITEMS_MAX} items.", "items")
+    if any("quantity" in given for given in p.get("items") or EMPTY):
+        limit(w, sub, "counted", QUANTITIES)
     items: list[Obj] = sub["items"]["data"]
     old = [dict(item) for item in items]
     for n, given in enumerate(p.get("items") or EMPTY):
@@ -79,7 +82,7 @@ def _change_item(w: Ledger, sub: Obj, items: list[Obj], given: Obj, n: int) -> N
     if given.get("deleted"):
         if item is None:
             raise missing(f"items[{n}][id]")
-        _settle_usage(w, sub, item)
+        settle_usage(w, sub, item)
         items.remove(item)
     elif item is None:
         item = new_item(w, sub["id"], given, (w.now, w.now), f"items[{n}]")
@@ -97,7 +100,7 @@ def _change_item(w: Ledger, sub: Obj, items: list[Obj], given: Obj, n: int) -> N
 def _change_kept(w: Ledger, sub: Obj, items: list[Obj], item: Obj, given: Obj, n: int) -> None:
     before = item["price"]["id"]
     if given.get("price") or given.get("plan") or given.get("price_data"):
-        _settle_usage(w, sub, item)
+        settle_usage(w, sub, item)
         item["price"] = dict(price_for(w, given, f"items[{n}]"))
         _alone([each for each in items if each is not item], item, sub, n)
     metered = item["price"]["recurring"]["usage_type"] == "metered"
@@ -110,7 +113,7 @@ def _change_kept(w: Ledger, sub: Obj, items: list[Obj], item: Obj, given: Obj, n
     merge_metadata(item, given)
 
 
-def _settle_usage(w: Ledger, sub: Obj, item: Obj) -> None:
+def settle_usage(w: Ledger, sub: Obj, item: Obj) -> None:
     """A metered price that goes: flexible billing bills what was used at it, classic drops that."""
     if item["price"]["recurring"]["usage_type"] != "metered" or sub["status"] not in ("active", "past_due"):
         return
@@ -195,6 +198,7 @@ def full_line(w: Ledger, sub: Obj, item: Obj, *, trial: bool = False) -> Obj:
 
 def invoice_now(w: Ledger, sub: Obj, lines: list[Obj], p: Obj) -> str:
     """Bill at once: draft, finalize, and collect as `payment_behavior` says."""
+    limit(w, sub, "billed", BILLS)
     period = (min(earliest_start(sub), w.now), w.now)
     invoice = drafts.draft_invoice(w, sub, reason="subscription_update", lines=lines, period=period)
     behavior = p.get("payment_behavior")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from interlock.api.sandbox.core.cards import AUTHENTICATE, OK, Card
-from interlock.api.sandbox.core.errors import Obj, invalid
+from interlock.api.sandbox.core.errors import NOTHING, Obj, invalid
 from interlock.api.sandbox.core.ledger import Ledger
 from interlock.api.sandbox.core.resource import Resource
 from interlock.api.sandbox.objects import payments
@@ -67,6 +67,12 @@ def set_up(w: Ledger, intent: Obj, authenticated: bool = False) -> str:
 def cancel_setup_intent(w: Ledger, p: Obj, id_: str) -> Obj:
     """POST /v1/setup_intents/:id/cancel"""
     intent = w.touch(w.get("setup_intent", id_))
+    if w.notes.get(id_, NOTHING).get("session"):
+        raise invalid("You cannot cancel this SetupIntent because it was created by a Checkout Session. Expire the "
+                      "Checkout Session instead.", code="setup_intent_unexpected_state")  # fmt: skip
+    if intent["status"] in ("succeeded", "canceled"):
+        raise invalid(f"You cannot cancel this SetupIntent because it has a status of {intent['status']}.",
+                      code="setup_intent_unexpected_state")  # fmt: skip
     intent |= {"status": "canceled", "cancellation_reason": p.get("cancellation_reason"), "next_action": None}
     w.emit("setup_intent.canceled", intent)
     return intent

@@ -156,6 +156,10 @@ def pause_subscription(w: Ledger, p: Obj, id_: str) -> Obj:
     for why, so in refusals.items():
         if so:
             raise invalid(f"This subscription cannot be paused because {why}.", "subscription")
+    through = ((p.get("bill_for") or NOTHING).get("outstanding_usage_through") or NOTHING).get("type", "now")
+    if through == "now":
+        for item in sub["items"]["data"]:
+            item_changes.settle_usage(w, sub, item)
     unused = ((p.get("bill_for") or NOTHING).get("unused_time_from") or NOTHING).get("type", "now")
     if unused != "none" and sub["status"] == "active":
         since = w.now if unused == "now" else min(i["current_period_start"] for i in sub["items"]["data"])
@@ -170,8 +174,7 @@ def resume_subscription(w: Ledger, p: Obj, id_: str) -> Obj:
     """POST /v1/subscriptions/:id/resume"""
     sub = living(w, id_)
     if sub["status"] != "paused":
-        raise invalid(f"This subscription cannot be resumed because it is not paused: it is {sub['status']}.",
-                      "subscription")  # fmt: skip
+        raise invalid("You can only resume a subscription if it is `paused`.")
     if w.notes.get(id_, NOTHING).get("resuming"):
         raise StripeError(400, "This subscription has a resumption invoice that is still open.")
     anchor = p.get("billing_cycle_anchor") or {"type": "now"}

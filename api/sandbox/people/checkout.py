@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from interlock.api.sandbox.core.cards import AUTHENTICATE, OK, offered
+from interlock.api.sandbox.core.cards import AUTHENTICATE, OK, Card, offered
 from interlock.api.sandbox.core.errors import NOTHING, Obj, StripeError, invalid
 from interlock.api.sandbox.core.ledger import Ledger
 from interlock.api.sandbox.core.periods import DAY
@@ -39,7 +39,9 @@ def view(w: Ledger, id_: str) -> Obj:
 
 
 def _card_required(session: Obj) -> bool:
-    return bool(session["payment_method_collection"] == "always" or session["amount_total"])
+    return bool(
+        session["payment_method_collection"] == "always" or session["amount_total"] or session["mode"] == "setup"
+    )
 
 
 def _open_session(w: Ledger, id_: str) -> Obj:
@@ -73,9 +75,9 @@ def pay(w: Ledger, id_: str, card: str | None, email: str | None = None) -> Obj:
     if started is not None and started["status"] != "incomplete":
         raise StripeError(410, "The subscription of this Checkout Session has ended.", code="session_not_open")
     customer = _customer(w, session, email)
+    if session["mode"] == "setup" and typed is not None:
+        return _save(w, session, customer, typed)
     method = str(attach(w, typed, customer["id"], customer.get("email"))["id"]) if typed else None
-    if session["mode"] == "setup":
-        return _complete(w, session, None)
     if started is not None:
         return _pay_started(w, session, started, method)
     free = session["amount_total"] == 0
@@ -102,6 +104,20 @@ def _set_up(w: Ledger, session: Obj, method: str) -> str:
     outcome = set_up(w, intent)
     w.note(session["id"])["setup_intent"] = intent["id"]
     return outcome
+
+
+def _save(w: Ledger, session: Obj, customer: Obj, card: Card) -> Obj:
+    """Setup mode: the card is set up and attached; it becomes nobody's default."""
+    intent = w.touch(w.get("setup_intent", session["setup_intent"]))
+    method = payments.new_method(w, card, {"email": customer.get("email")})
+    intent |= {"customer": customer["id"], "payment_method": method["id"]}
+    outcome = set_up(w, intent)
+    if outcome == AUTHENTICATE:
+        w.note(session["id"])["setup_intent"] = intent["id"]
+        return {"status": "requires_action"}
+    if outcome != OK:
+        raise payments.refusal(outcome)
+    return _complete(w, session, None)
 
 
 def _subscribe(w: Ledger, session: Obj, customer: Obj, method: str | None) -> Obj:
@@ -184,6 +200,8 @@ def authenticate(w: Ledger, id_: str, succeed: bool) -> Obj:
             raise payments.refusal("authentication_failed")
         method = str(intent["payment_method"])
         set_up(w, intent, authenticated=True)
+        if session["mode"] == "setup":
+            return _complete(w, session, None)
         return _subscribe(w, session, w.get("customer", session["customer"]), method)
     w.note(session["id"])["challenged"] = True
     outcome = authenticate_intent(w, intent, succeed)
