@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import pytest
 
 from tests.attack.victim import Victim
-from tests.faults.standin import StandIn
+from tests.kit.stripe import StandIn
 
 
 class StartVictim(Protocol):

@@ -14,10 +14,10 @@ from interlock.api.http.server import server_config
 from interlock.api.settings import load_settings
 from tests.attack.test_isolation import until
 from tests.attack.victim import Obj, Victim
-from tests.faults.standin import StandIn
 from tests.kit.bodies import UPDATED, event, fresh, previous_attributes, subscription_event
 from tests.kit.service import Service
 from tests.kit.settings import environment, make_token, sign
+from tests.kit.stripe import StandIn
 
 
 class Clocked(Service):

@@ -12,11 +12,11 @@ import pytest
 
 from tests.api.test_users import USERS
 from tests.attack.victim import Obj, Victim, bearer
-from tests.faults.standin import TELLER, StandIn
 from tests.kit.bodies import DELETED, UPDATED, customer, event, fresh, previous_attributes, subscription_event
 from tests.kit.hose import ask
 from tests.kit.scale import Figure
 from tests.kit.settings import ADMIN_TOKEN, make_token
+from tests.kit.stripe import TELLER, StandIn
 
 
 def until(reached: Callable[[], bool], seconds: float = 20) -> None:

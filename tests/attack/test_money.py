@@ -10,10 +10,10 @@ import pytest
 
 from interlock.api.schema.shapes import MAX_QUANTITY
 from tests.attack.victim import Obj, Victim
-from tests.faults.standin import StandIn
 from tests.kit.bodies import fresh
 from tests.kit.hose import Answer
 from tests.kit.scale import Figure
+from tests.kit.stripe import StandIn
 
 APP = "http://localhost:3000/"
 EVIL = "evil.example"

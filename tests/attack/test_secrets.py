@@ -16,11 +16,11 @@ from interlock.api.settings import load_settings
 from tests.attack.conftest import StartVictim
 from tests.attack.starts import begin
 from tests.attack.victim import Obj, Victim
-from tests.faults.standin import StandIn
 from tests.kit.bodies import fresh, subscription_event
 from tests.kit.hose import ask, pour, webhook
 from tests.kit.scale import Figure
 from tests.kit.settings import environment, make_token, sign
+from tests.kit.stripe import StandIn
 
 STRIPE_KEY = "sk_test_" + "canaryStripeKey0123456789"
 WEBHOOK = "whsec_" + "canaryWebhook0123456789abcdef"

@@ -156,19 +156,19 @@ class Life:
 
     def press(self, action: str, body: Obj, status: int = 200) -> None:
         """Press a button of the checkout page, and take up the subscription that it made."""
-        self.stage.live.post(f"checkout/{self.session}/{action}", body, status)
+        self.stage.live.panel(f"checkout/{self.session}/{action}", body, status)
         for sub in self.v1.subscriptions.list({"customer": self.customer, "status": "all"}).data:
             self.id = sub.id
 
     def portal(self, action: str, body: Obj) -> None:
         """Open the portal, and press a button there."""
         session = self.v1.billing_portal.sessions.create({"customer": self.customer})
-        self.stage.live.post(f"portal/{session.id}/{action}", body)
+        self.stage.live.panel(f"portal/{session.id}/{action}", body)
 
     def authenticate(self, succeed: bool) -> None:
         """Answer 3-D Secure on the latest invoice's page."""
         body = {"succeed": succeed}
-        self.stage.live.post(f"invoice/{self.sub.latest_invoice}/authenticate", body, 200 if succeed else 402)
+        self.stage.live.panel(f"invoice/{self.sub.latest_invoice}/authenticate", body, 200 if succeed else 402)
 
     @property
     def sub(self) -> Any:

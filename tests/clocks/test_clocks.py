@@ -42,7 +42,7 @@ def play_all(stage: Stage, paths: Sequence[Path], prefix: str, *, wait: bool) ->
 
     wrong: list[str] = []
     for name, settings in ACCOUNTS.items():
-        stage.live.post("account", DEFAULTS | settings)
+        stage.live.panel("account", DEFAULTS | settings)
         with ThreadPoolExecutor(AT_ONCE) as pool:
             wrong += filter(None, pool.map(play, [path for path in paths if path.account == name]))
     assert not wrong, "\n".join(wrong)
@@ -86,11 +86,11 @@ def drawn(seed: int) -> list[Path]:
 def test_every_row_through_mischief(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
     """Deliveries twice, out of order, late, with twins, and some never: after one sweep every life ends right."""
     stage.beside(lambda engine: engine.sweep())
-    stage.live.post("mischief", MISCHIEF | {"seed": SEED})
+    stage.live.panel("mischief", MISCHIEF | {"seed": SEED})
     lives = play_all(stage, drawn(SEED), "mischief", wait=False)
     log = list(stage.live.box.world.outbox.log)
     dropped = sum(each["outcome"] == "dropped" for each in log)
-    stage.live.post("mischief", CALM)
+    stage.live.panel("mischief", CALM)
     stage.catch_up()
     stage.quiet()
     differing = {path for path, life in lives.items() if life.wrong()}
@@ -108,10 +108,10 @@ def test_every_row_through_mischief(stage: Stage, capsys: pytest.CaptureFixture[
 def test_a_customer_is_first_heard_of_when_it_is_deleted(stage: Stage) -> None:
     """Whose a subscription was is also learnt from `customer.deleted`, where nothing that came before was delivered."""
     life = Life(stage, "deleted_first", wait=True)
-    stage.live.post("mischief", {"drop": 1})
+    stage.live.panel("mischief", {"drop": 1})
     life.begin()
     life.subscribe()
-    stage.live.post("mischief", CALM)
+    stage.live.panel("mischief", CALM)
     life.v1.customers.delete(life.customer)
     life.expect("canceled")
     assert not stage.differences([life.user])

@@ -51,7 +51,7 @@ class Bench:
         return answer.json()
 
     async def panel(self, path: str, **body: Any) -> Obj:
-        return await asyncio.to_thread(self.live.post, path, body)
+        return await asyncio.to_thread(self.live.panel, path, body)
 
     async def fault(self, path: str, **fault: Any) -> None:
         await self.panel("faults", path_prefix=f"/v1/{path}", **fault)

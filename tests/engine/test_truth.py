@@ -12,7 +12,7 @@ from interlock.engine.interlock import Interlock
 from tests.engine.bench import Bench, eventually
 from tests.engine.conftest import SECRET, make_config
 from tests.kit.bodies import DELETED, UPDATED, Bill, Sub, body_of, event, fresh, signed
-from tests.lifecycle.stripe_truth import TruthfulStripe
+from tests.kit.stripe import StandIn
 
 pytestmark = pytest.mark.anyio
 
@@ -146,14 +146,14 @@ async def test_a_question_survives_a_restart(tmp_path: Path) -> None:
         assert (await bench.state())["state"] == "active"
 
 
+@pytest.mark.usefixtures("misfits_meant")
 async def test_answers_that_nobody_can_read_hold_up_no_others(tmp_path: Path) -> None:
     """Subscriptions of a shape that is not understood are asked about again and again; the others within 3 s."""
-    stripe = TruthfulStripe()
+    stripe = StandIn()
     engine = await Interlock.open(make_config(tmp_path, stripe_base=stripe.url))
     try:
         odd = [Sub(id=f"sub_odd{number}", customer=f"cus_{number}", user=f"u_odd{number}") for number in range(20)]
-        for sub in odd:
-            stripe.subs[sub.id] = sub.json() | {"items": None}
+        stripe.is_now(*(sub.json() | {"items": None} for sub in odd))
 
         async def deliver(sub: Sub) -> None:
             body = body_of(event("invoice.paid", Bill(subscription=sub.id, status="paid").json()))

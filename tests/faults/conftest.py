@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.faults.processes import Nursery
-from tests.faults.standin import StandIn
+from tests.kit.stripe import StandIn
 
 
 @pytest.fixture

@@ -15,10 +15,10 @@ from typing import Final
 import httpx
 
 from tests.faults.processes import Life, Nursery, settings_in
-from tests.faults.standin import StandIn
 from tests.faults.traffic import Market, Postman
 from tests.kit.process import Served, client_of, command
 from tests.kit.scale import Figure, first_seed, size
+from tests.kit.stripe import StandIn
 
 STEPS: Final = (
     # a webhook: each statement of its transaction, and both sides of its two ends

@@ -12,10 +12,10 @@ import httpx
 import pytest
 
 from tests.faults.processes import Life, Nursery, settings_in
-from tests.faults.standin import StandIn
 from tests.kit.process import Served
 from tests.kit.scale import Figure, size
 from tests.kit.settings import bearer
+from tests.kit.stripe import StandIn
 from tests.tools.postgres import temporary_server
 
 Obj = dict[str, Any]

@@ -12,11 +12,11 @@ from typing import Final, NamedTuple
 import httpx
 
 from tests.faults.processes import Life, Nursery, settings_in
-from tests.faults.standin import StandIn
 from tests.faults.traffic import Market, Postman
 from tests.kit.process import client_of, command
 from tests.kit.scale import Figure, first_seed, size
 from tests.kit.settings import bearer
+from tests.kit.stripe import StandIn
 
 MIB: Final = 1024 * 1024
 GROWTH: Final = 16 * MIB

@@ -33,13 +33,13 @@ from interlock.engine.units.checkouts import buyer
 from interlock.engine.units.evidence import Reading, take_answer
 from tests.engine.conftest import make_config, read
 from tests.faults.processes import Life, Nursery, settings_in
-from tests.faults.standin import StandIn
 from tests.faults.traffic import Market, Postman
 from tests.kit.bodies import T0, Sub, body_of
 from tests.kit.bodies import Life as Told
 from tests.kit.process import Served, crowd_client
 from tests.kit.scale import Figure
 from tests.kit.settings import bearer, sign
+from tests.kit.stripe import StandIn
 
 Obj = dict[str, Any]
 PATIENCE: Final = 5.0

@@ -18,13 +18,13 @@ from interlock.engine.interlock import Interlock
 from interlock.engine.wire.client import RETRIES
 from tests.engine.conftest import SECRET, make_config
 from tests.faults.processes import Life, Nursery, settings_in
-from tests.faults.standin import StandIn
 from tests.faults.traffic import Market, Postman
 from tests.kit.bodies import Life as Told
 from tests.kit.bodies import Sub, body_of, signed
 from tests.kit.process import crowd_client
 from tests.kit.scale import Figure
 from tests.kit.settings import PLANS, bearer
+from tests.kit.stripe import SOLD, StandIn
 
 Obj = dict[str, Any]
 CALL, WHOLE = 1.5, 5.0
@@ -137,7 +137,7 @@ def looked_up() -> list[Obj]:
 
 def test_each_call_each_kind(tmp_path: Path, nursery: Nursery, figure: Figure) -> None:
     """Checkout and portal answer 502 to 504 in time, after few calls; afterwards one customer, one session a user."""
-    stand_in = StandIn(more_plans=looked_up())
+    stand_in = StandIn(plans=[*SOLD, *looked_up()])
     settings = settings_in(tmp_path / "s", stand_in.url)
     more = "".join(f'[plans.{p["key"]}]\nname = "x"\nlookup_key = "{p["lookup_key"]}"\n' for p in looked_up())
     (tmp_path / "s" / "plans.toml").write_text(PLANS + more)

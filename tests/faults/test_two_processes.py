@@ -19,13 +19,13 @@ import httpx
 import pytest
 
 from tests.faults.processes import Life, Nursery, settings_in
-from tests.faults.standin import StandIn
 from tests.faults.traffic import Market, Postman
 from tests.kit.bodies import Life as Told
 from tests.kit.bodies import Sub
 from tests.kit.process import Served, client_of, command
 from tests.kit.scale import Figure, first_seed, size
 from tests.kit.settings import COMMAND, ROOT, bearer, free_port, process_environment
+from tests.kit.stripe import StandIn
 
 Obj = dict[str, Any]
 

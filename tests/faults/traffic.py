@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import httpx
 
-from tests.faults.standin import StandIn
 from tests.kit.process import Served, client_of
+from tests.kit.stripe import StandIn
 
 Obj = dict[str, Any]
 CARDS: Final = ("pm_card_visa", "pm_card_visa", "pm_card_visa", "pm_card_chargeCustomerFail")

@@ -54,7 +54,7 @@ class Process:
         self.await_ready()
         return self
 
-    def await_ready(self, status: int = 200, seconds: float = 60) -> None:
+    def await_ready(self, seconds: float = 60, *, status: int = 200) -> None:
         """Wait until it answers readiness with a status."""
         until = time.monotonic() + seconds
         while self._readiness() != status:

@@ -19,9 +19,9 @@ from tests.kit.settings import bearer, free_port, sign
 class Service:
     """A running service: its address, and a client that speaks to it."""
 
-    def __init__(self, settings: dict[str, str]) -> None:
+    def __init__(self, settings: dict[str, str], *, port: int | None = None) -> None:
         self.app = create_app(load_settings(settings))
-        self.port = free_port()
+        self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._bound = listen("127.0.0.1", self.port)
         self._server = uvicorn.Server(server_config(self.app))

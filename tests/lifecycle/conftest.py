@@ -12,7 +12,7 @@ import pytest
 from tests.kit.bodies import MONTH, NEWEST, Life, Line, Obj, Sub, fresh
 from tests.kit.service import Service
 from tests.kit.settings import environment
-from tests.lifecycle.stripe_truth import TruthfulStripe
+from tests.kit.stripe import StandIn
 
 SETTLED_WITHIN = 3.0
 """`pending` is settled within 3 s while Stripe answers."""
@@ -23,7 +23,7 @@ class Played:
     """One user, one subscription, one service: what happens at Stripe is so first, then told, then read back."""
 
     service: Service
-    stripe: TruthfulStripe
+    stripe: StandIn
     life: Life
     user: str
     at: int = field(default_factory=lambda: int(time.time()) - 3_600)
@@ -64,15 +64,15 @@ class Played:
 
 
 @pytest.fixture(scope="session")
-def stripe_truth() -> Iterator[TruthfulStripe]:
+def stripe_truth() -> Iterator[StandIn]:
     """One Stripe for all lives: each has ids of its own."""
-    truth = TruthfulStripe()
+    truth = StandIn()
     yield truth
     truth.close()
 
 
 @pytest.fixture(scope="session")
-def engine_service(stripe_truth: TruthfulStripe, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def engine_service(stripe_truth: StandIn, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """One service for all lives."""
     running = Service(environment(tmp_path_factory.mktemp("lives"), STRIPE_API_BASE=stripe_truth.url))
     running.start()
@@ -83,7 +83,7 @@ def engine_service(stripe_truth: TruthfulStripe, tmp_path_factory: pytest.TempPa
 class Play:
     """Begins lives."""
 
-    def __init__(self, service: Service, stripe: TruthfulStripe) -> None:
+    def __init__(self, service: Service, stripe: StandIn) -> None:
         self.service = service
         self.stripe = stripe
 
@@ -99,5 +99,5 @@ class Play:
 
 
 @pytest.fixture
-def play(engine_service: Service, stripe_truth: TruthfulStripe) -> Play:
+def play(engine_service: Service, stripe_truth: StandIn) -> Play:
     return Play(engine_service, stripe_truth)

@@ -18,7 +18,7 @@ from tests.kit.bodies import MONTH, NEWEST, OLDEST, Life, Line, Obj, Sub, body_o
 from tests.kit.process import Process
 from tests.kit.scale import NIGHTLY, Figure
 from tests.kit.settings import environment, make_token, sign
-from tests.lifecycle.stripe_truth import TruthfulStripe
+from tests.kit.stripe import StandIn
 
 VERSIONS = (OLDEST, "2024-04-10", NEWEST)
 SENDERS = 16
@@ -26,9 +26,9 @@ SETTLED_WITHIN = 20.0
 
 
 @pytest.fixture
-def running(tmp_path: Path) -> Iterator[tuple[Process, TruthfulStripe]]:
+def running(tmp_path: Path) -> Iterator[tuple[Process, StandIn]]:
     """A service of its own, in a process of its own, beside a truthful Stripe."""
-    stripe = TruthfulStripe()
+    stripe = StandIn()
     process = Process(environment(tmp_path, STRIPE_API_BASE=stripe.url), tmp_path / "log").start()
     yield process, stripe
     process.close()
@@ -98,7 +98,7 @@ def settled(line: hose.Line, user: str, until: float) -> tuple[Obj, list[Obj]]:
         time.sleep(0.1)
 
 
-def test_any_order_twice_ends_right(running: tuple[Process, TruthfulStripe], figure: Figure) -> None:
+def test_any_order_twice_ends_right(running: tuple[Process, StandIn], figure: Figure) -> None:
     """All 120 permutations, each event twice, the API versions in turn: the state is Stripe's, field by field.
 
     Of a life that is not ended, where no event can settle the order by being the last word.  At night of one that
@@ -111,8 +111,7 @@ def test_any_order_twice_ends_right(running: tuple[Process, TruthfulStripe], fig
     if NIGHTLY:
         every = itertools.product((ended, recovered), VERSIONS, orders)
         lives = [(story(version, begun, 60 * (n % 2)), order) for story, version, (n, order) in every]
-    for life, _ in lives:
-        stripe.is_now(life.sub)
+    stripe.is_now(*(life.sub for life, _ in lives))
     with ThreadPoolExecutor(SENDERS) as pool:
         outcomes = sum(pool.map(play, itertools.repeat(process.port), *zip(*lives, strict=True)), Counter[str]())
     until = time.monotonic() + SETTLED_WITHIN

@@ -15,10 +15,9 @@ import pytest
 from tests.kit.bodies import DAY, MONTH, VERSIONS, Life, Line, Obj, Sub, event, fresh, session
 from tests.kit.process import Served
 from tests.kit.service import Service, StartService
-from tests.kit.settings import WEBHOOK_SECRET, environment, free_port
+from tests.kit.settings import environment, free_port
+from tests.kit.stripe import StandIn
 from tests.lifecycle.conftest import Play, Played
-from tests.lifecycle.stripe_truth import TruthfulStripe
-from tests.sandbox import live
 
 
 def when(seconds: int) -> str:
@@ -56,17 +55,17 @@ def test_pain_03_a_late_active_never_restores_a_canceled_plan(play: Play) -> Non
 
 def test_pain_04_an_event_answered_200_is_never_gone(tmp_path: Path) -> None:
     """Stripe away, then the process killed, then Stripe back: what was answered 200 is decided all the same."""
-    stripe = TruthfulStripe()
+    stripe = StandIn()
     service = Served(environment(tmp_path, STRIPE_API_BASE=stripe.url), tmp_path / "log").start()
     user = fresh("u")
     life = Life(Sub(id=fresh("sub"), customer=fresh("cus"), user=user))
     stripe.is_now(life.sub)
-    stripe.away = True
+    stripe.away()
     answer = service.deliver(life.bill("paid", int(time.time()), status="paid"))
     assert (answer.status_code, answer.json()["outcome"]) == (200, "pending")
     service.kill()
     service.start()
-    stripe.away = False
+    stripe.back()
     until = time.monotonic() + 20
     while service.state(user)["state"] != "active":
         assert time.monotonic() < until
@@ -169,23 +168,12 @@ def test_pain_10_paused_collection_is_no_free_service(play: Play) -> None:
 
 
 @pytest.fixture
-def sandboxed(tmp_path: Path) -> Iterator[tuple[Service, live.Live]]:
+def sandboxed(tmp_path: Path) -> Iterator[tuple[Service, StandIn]]:
     """A service and the stand-in Stripe, which delivers its webhooks by itself."""
     port = free_port()
-    stripe = live.Live()
-    settings = environment(
-        tmp_path, STRIPE_API_BASE=stripe.url, STRIPE_SECRET_KEY=live.KEY + "_0123456789",
-        STRIPE_WEBHOOK_SECRET=f"{WEBHOOK_SECRET},{live.SECRET}",
-    )  # fmt: skip
-    service = Service(settings)
+    stripe = StandIn(f"http://127.0.0.1:{port}/webhooks/stripe")
+    service = Service(environment(tmp_path, STRIPE_API_BASE=stripe.url), port=port)
     service.start()
-    stripe.http.post(
-        "/v1/webhook_endpoints", headers={"Authorization": f"Bearer {live.KEY}"},
-        data={"url": f"{service.url}/webhooks/stripe", "enabled_events[]": "*"},
-    ).raise_for_status()  # fmt: skip
-    (endpoint,) = stripe.box.world.all("webhook_endpoint")
-    stripe.box.world.note(endpoint["id"])["secrets"] = [{"secret": live.SECRET, "until": None}]
-    assert port != service.port
     yield service, stripe
     service.stop()
     stripe.close()
@@ -201,13 +189,7 @@ def until_state(service: Service, user: str, state: str, within: float = 5.0) ->
         time.sleep(0.02)
 
 
-def at_stripe(stripe: live.Live, path: str, method: str = "GET") -> Obj:
-    answer = stripe.http.request(method, f"/v1/{path}", headers={"Authorization": f"Bearer {live.KEY}"})
-    assert answer.status_code == 200, answer.text
-    return answer.json()
-
-
-def test_pain_11_two_tabs_are_one_subscription_and_one_customer(sandboxed: tuple[Service, live.Live]) -> None:
+def test_pain_11_two_tabs_are_one_subscription_and_one_customer(sandboxed: tuple[Service, StandIn]) -> None:
     """Fifty checkouts at once are one session of one customer; once it is paid, the next is refused."""
     service, stripe = sandboxed
     with ThreadPoolExecutor(10) as pool:
@@ -215,8 +197,8 @@ def test_pain_11_two_tabs_are_one_subscription_and_one_customer(sandboxed: tuple
         answers = [click.result() for click in clicks]
     assert {answer.status_code for answer in answers} == {201}
     (id_,) = {answer.json()["id"] for answer in answers}
-    assert len(at_stripe(stripe, "checkout/sessions")["data"]) == len(at_stripe(stripe, "customers")["data"]) == 1
-    stripe.post(f"checkout/{id_}/pay", {"card": "4242424242424242", "email": "who@example.com"})
+    assert len(stripe.everything("checkout/sessions")) == len(stripe.everything("customers")) == 1
+    stripe.panel(f"checkout/{id_}/pay", {"card": "4242424242424242", "email": "who@example.com"})
     until_state(service, "u_1", "trialing")
     again = service.request("POST", "/checkout", "u_1", json={"plan": "pro"})
     assert (again.status_code, "portal" in again.json()["detail"]) == (409, True)
@@ -232,21 +214,21 @@ def test_pain_12_cancelling_the_duplicate_takes_nothing_from_the_survivor(play: 
     assert (state["subscription_id"], state["access"]["granted"]) == (survivor.life.sub.id, True)
 
 
-def test_pain_13_a_trial_is_given_once(sandboxed: tuple[Service, live.Live]) -> None:
+def test_pain_13_a_trial_is_given_once(sandboxed: tuple[Service, StandIn]) -> None:
     """The second checkout of the same plan sends no trial."""
     service, stripe = sandboxed
     for state in ("trialing", "active"):
         made = service.request("POST", "/checkout", "u_1", json={"plan": "pro"})
         assert made.status_code == 201, made.text
-        stripe.post(f"checkout/{made.json()['id']}/pay", {"card": "4242424242424242", "email": "who@example.com"})
+        stripe.panel(f"checkout/{made.json()['id']}/pay", {"card": "4242424242424242", "email": "who@example.com"})
         shown = until_state(service, "u_1", state)
-        at_stripe(stripe, f"subscriptions/{shown['subscription_id']}", "DELETE")
+        stripe.cancel(shown["subscription_id"])
         until_state(service, "u_1", "canceled")
 
 
 def test_pain_14_an_outage_and_a_redirect_that_is_faster_heal(start_service: StartService) -> None:
     """Every webhook lost: the sweep finds the subscription.  The checkout's event first: Stripe is asked."""
-    stripe = TruthfulStripe()
+    stripe = StandIn()
     service = start_service(STRIPE_API_BASE=stripe.url, RECONCILE_EVERY="0.2")
     play = Play(service, stripe)
     lost = play()
@@ -282,6 +264,7 @@ def test_pain_15_the_history_answers_when_and_why(play: Play) -> None:
     assert older["next"] is None
 
 
+@pytest.mark.usefixtures("misfits_meant")
 def test_also_seen_a_new_status_grants_nothing(play: Play) -> None:
     """An unknown status passes for none of the eight, and its raw value is not lost: fail closed."""
     played: Played = play()
@@ -299,6 +282,6 @@ def test_also_seen_metadata_of_the_customer_links_what_checkout_forgot(play: Pla
     """Checkout's own metadata does not reach the subscription; the customer's does, when Stripe is asked."""
     played = play()
     played.life.sub = replace(played.life.sub, user=None)
-    played.stripe.users[played.life.sub.customer] = played.user
+    played.stripe.is_now(played.life.sub, user_of_customer=played.user)
     assert played.deliver(played.life.create()) == ["unlinked"]
     until_state(played.service, played.user, "active", within=3.0)

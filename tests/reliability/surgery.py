@@ -1,9 +1,10 @@
 """Small changes of the engine's source, each found by function and syntax, never by the text of a line.
 
-A change names a function (`decide`, `Sweep._compare`), which is looked for in all files of the engine, and in
-it the one condition, statement, comparison, call or expression that mentions some words (names, attributes, pieces
-of strings).  So a line may be moved, wrapped or commented, and a function may move to another file.  A change
-whose place is gone, or no longer the only one, raises NoPlace and says what it looked for.
+A change names a function (`decide`, `Sweep._compare`, or `evidence.answer` where several files have one of the
+name), which is looked for in all files of the engine, and in it the one condition, statement, comparison, call or
+expression that mentions some words (names, attributes, pieces of strings).  So a line may be moved, wrapped or
+commented, and a function may move to another file.  A change whose place is gone, or no longer the only one, raises
+NoPlace and says what it looked for.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ class Sources:
             if file.endswith(".py"):
                 for name, _ in _functions(ast.parse(text)):
                     self._places.setdefault(name, []).append(file)
+                    self._places.setdefault(f"{Path(file).stem}.{name}", []).append(file)
 
     def function(self, name: str) -> tuple[str, ast.Module, _Function]:
         """Return the file of the one function of this name, a fresh tree of it, and the function in it."""
@@ -54,7 +56,8 @@ class Sources:
             where = f"stands in {', '.join(files)}" if files else f"stands nowhere; near are {near}"
             raise NoPlace(f"the function {name} {where}")
         tree = ast.parse(self.texts[files[0]])
-        return files[0], tree, next(node for found, node in _functions(tree) if found == name)
+        own = name.removeprefix(f"{Path(files[0]).stem}.")
+        return files[0], tree, next(node for found, node in _functions(tree) if found == own)
 
     def statement(self, name: str) -> tuple[str, re.Match[str]]:
         """Return the file of the one SQL statement of this name, and where its text stands."""

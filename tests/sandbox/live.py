@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import http.server
-import pathlib
-import socket
 import threading
 import time
-from typing import Any, cast
+from pathlib import Path
+from typing import Any
 
-import httpx
 import stripe
-import uvicorn
 
-from interlock.api.sandbox import RunningWorld, create_sandbox
+from tests.kit.stripe import TELLER, StandIn
 
 Obj = dict[str, Any]
 SECRET = "whsec_of_the_tests"
-KEY = "sk_test_of_the_tests"
+KEY = TELLER
 PLANS: list[Obj] = [
     {"key": "pro", "name": "Pro", "price": "price_pro", "lookup_key": None, "amount": 2000, "currency": "usd",
      "interval": "month", "trial_days": 14, "features": ["export"]},
@@ -88,46 +85,8 @@ class Receiver:
         self.thread.join()
 
 
-class Live:
-    """The sandbox's application on a port of its own."""
+class Live(StandIn):
+    """The stand-in with the plans that its own tests speak of, and a secret of its own."""
 
-    def __init__(self, webhook_url: str = "", data: pathlib.Path | None = None, **options: Any) -> None:
-        self.socket = socket.socket()
-        self.socket.bind(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
-        self.app = create_sandbox(
-            public_url=self.url, plans=PLANS, webhook_url=webhook_url, webhook_secret=SECRET,
-            app_url="http://app.example:8000", data=data, **options,
-        )  # fmt: skip
-        self.box: RunningWorld = self.app.state.sandbox
-        config = uvicorn.Config(self.app, log_level="critical", ws="none", date_header=False, lifespan="on")
-        self.server = uvicorn.Server(config)
-        self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [self.socket]}, daemon=True)
-        self.thread.start()
-        while not self.server.started:
-            assert self.thread.is_alive()
-            time.sleep(0.005)
-        self.http = httpx.Client(base_url=self.url, trust_env=False)
-        self.stripe = stripe.StripeClient(KEY, base_addresses={"api": self.url})
-
-    def post(self, path: str, body: Obj | None = None, status: int = 200) -> Obj:
-        """A JSON POST to the sandbox's own routes."""
-        answer = self.http.post(f"/_sandbox/{path}", json=body or {})
-        assert answer.status_code == status, (answer.status_code, answer.text)
-        return cast("Obj", answer.json())
-
-    def quiet(self) -> None:
-        """Wait until everything emitted was delivered."""
-        for _ in range(2000):
-            if not self.box.world.outbox.pending:
-                return
-            time.sleep(0.005)
-        raise AssertionError(f"still to be delivered: {self.box.world.outbox.pending}")
-
-    def close(self) -> None:
-        """End cleanly; all that runs must have ended."""
-        self.http.close()
-        self.server.should_exit = True
-        self.thread.join(10)
-        assert not self.thread.is_alive()
-        self.socket.close()
+    def __init__(self, webhook_url: str = "", data: Path | None = None) -> None:
+        super().__init__(webhook_url, plans=PLANS, secret=SECRET, app_url="http://app.example:8000", data=data)

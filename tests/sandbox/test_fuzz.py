@@ -225,7 +225,7 @@ def test_what_nobody_foresaw(monkeypatch: pytest.MonkeyPatch, caplog: pytest.Log
 
     live = Live()
     try:
-        live.post("faults", {"status": "no number"}, 400)
+        live.panel("faults", {"status": "no number"}, 400)
         monkeypatch.setattr(live.box.world, "request", mistaken)
         monkeypatch.setattr(live.box.faults, "add", mistaken)
         api = live.http.get("/v1/customers", headers={"Authorization": f"Bearer {KEY}"})

@@ -259,7 +259,7 @@ def test_from_the_page_to_the_webhook(live: Live, receiver: Receiver) -> None:
     live.quiet()
     receiver.got.clear()
     began = time.perf_counter()
-    done = live.post(f"checkout/{session.id}/pay", {"card": "4242424242424242"})
+    done = live.panel(f"checkout/{session.id}/pay", {"card": "4242424242424242"})
     assert done == {"status": "complete", "redirect": "http://app.example/ok"}
     receiver.wait_for("checkout.session.completed")
     arrived = next(at for at, e in receiver.got if e["type"] == "customer.subscription.created")
@@ -271,10 +271,10 @@ def test_from_the_page_to_the_webhook(live: Live, receiver: Receiver) -> None:
 def test_decline_on_the_page(live: Live) -> None:
     """A declined card is a 402 with Stripe's error."""
     session = checkout(live, "u_declined")
-    error = live.post(f"checkout/{session.id}/pay", {"card": "4000000000000002"}, 402)["error"]
+    error = live.panel(f"checkout/{session.id}/pay", {"card": "4000000000000002"}, 402)["error"]
     assert (error["code"], error["decline_code"]) == ("card_declined", "generic_decline")
-    assert live.post(f"checkout/{session.id}/pay", {"card": "4000002760003184"}) == {"status": "requires_action"}
-    assert live.post(f"checkout/{session.id}/authenticate", {"succeed": True})["status"] == "complete"
+    assert live.panel(f"checkout/{session.id}/pay", {"card": "4000002760003184"}) == {"status": "requires_action"}
+    assert live.panel(f"checkout/{session.id}/authenticate", {"succeed": True})["status"] == "complete"
 
 
 def test_retries_until_taken(live: Live, receiver: Receiver) -> None:
@@ -314,7 +314,7 @@ def test_resend(live: Live, receiver: Receiver) -> None:
     receiver.got.clear()
     live.stripe.v1.products.create({"name": "Again"})
     event = receiver.wait_for("product.created")
-    live.post("deliveries/resend", {"event": event["id"]})
+    live.panel("deliveries/resend", {"event": event["id"]})
     assert receiver.wait_for("product.created", 2)["id"] == event["id"]
 
 
@@ -324,17 +324,17 @@ def test_resend(live: Live, receiver: Receiver) -> None:
 def test_a_life_from_the_panel(live: Live, receiver: Receiver) -> None:
     """Trial, conversion, a failed renewal, a new card in the portal, the end: by the panel's buttons."""
     session = checkout(live, "u_life", trial_period_days=14)
-    live.post(f"checkout/{session.id}/pay", {"card": "4242424242424242"})
+    live.panel(f"checkout/{session.id}/pay", {"card": "4242424242424242"})
     sub = live.stripe.v1.subscriptions.list({"customer": str(session.customer)}).data[0]
     live.quiet()
     receiver.got.clear()
-    live.post("clock/advance", {"to": "trial_end", "user_id": "u_life"})
+    live.panel("clock/advance", {"to": "trial_end", "user_id": "u_life"})
     paid = receiver.wait_for("invoice.paid")
     assert sub.trial_end is not None
     assert paid["created"] == sub.trial_end + 3600
     assert "customer.subscription.trial_will_end" in receiver.types()
-    live.post("next_payment", {"user_id": "u_life", "outcome": "fail"})
-    live.post("clock/advance", {"to": "period_end", "subscription": sub.id})
+    live.panel("next_payment", {"user_id": "u_life", "outcome": "fail"})
+    live.panel("clock/advance", {"to": "period_end", "subscription": sub.id})
     assert live.stripe.v1.subscriptions.retrieve(sub.id).status == "past_due"
     portal = live.stripe.v1.billing_portal.sessions.create({"customer": str(session.customer)})
     assert portal.url
@@ -343,11 +343,11 @@ def test_a_life_from_the_panel(live: Live, receiver: Receiver) -> None:
     invoice = shown["invoices"][0]
     assert live.http.get(invoice["hosted_invoice_url"]).status_code == 200
     assert live.http.get(f"/_sandbox/invoice/{invoice['id']}").json()["invoice"]["status"] == "open"
-    live.post(f"portal/{portal.id}/pay", {"invoice": invoice["id"]}, 402)
-    live.post(f"portal/{portal.id}/payment_method", {"card": "5555555555554444"})
+    live.panel(f"portal/{portal.id}/pay", {"invoice": invoice["id"]}, 402)
+    live.panel(f"portal/{portal.id}/payment_method", {"card": "5555555555554444"})
     assert live.stripe.v1.subscriptions.retrieve(sub.id).status == "active"
-    live.post(f"portal/{portal.id}/cancel", {"subscription": sub.id, "at_period_end": True})
-    live.post("clock/advance", {"to": "period_end", "user_id": "u_life"})
+    live.panel(f"portal/{portal.id}/cancel", {"subscription": sub.id, "at_period_end": True})
+    live.panel("clock/advance", {"to": "period_end", "user_id": "u_life"})
     receiver.wait_for("customer.subscription.deleted")
     state = live.http.get("/_sandbox/state").json()
     assert state["now"] == pytest.approx(live.box.clock.now(), abs=5)
@@ -355,15 +355,15 @@ def test_a_life_from_the_panel(live: Live, receiver: Receiver) -> None:
 
 def test_panel_checks(live: Live) -> None:
     """Settings are checked, and nothing but JSON changes a state."""
-    live.post("account", {"retries_end": "shrug"}, 400)
-    assert live.post("account", {"retries_end": "unpaid"})["retries_end"] == "unpaid"
-    live.post("account", {"retries_end": "cancel"})
-    live.post("mischief", {"drop": 2}, 400)
-    assert live.post("mischief", {"drop": 0, "seed": 4})["seed"] == 4
-    live.post("clock/advance", {"seconds": -1}, 400)
-    live.post("clock/advance", {"to": "never", "subscription": "sub_none"}, 404)
-    live.post("next_payment", {"user_id": "nobody", "outcome": "fail"}, 404)
-    live.post("nothing", {}, 404)
+    live.panel("account", {"retries_end": "shrug"}, 400)
+    assert live.panel("account", {"retries_end": "unpaid"})["retries_end"] == "unpaid"
+    live.panel("account", {"retries_end": "cancel"})
+    live.panel("mischief", {"drop": 2}, 400)
+    assert live.panel("mischief", {"drop": 0, "seed": 4})["seed"] == 4
+    live.panel("clock/advance", {"seconds": -1}, 400)
+    live.panel("clock/advance", {"to": "never", "subscription": "sub_none"}, 404)
+    live.panel("next_payment", {"user_id": "nobody", "outcome": "fail"}, 404)
+    live.panel("nothing", {}, 404)
     form = live.http.post("/_sandbox/account", data={"retries_end": "unpaid"})
     assert form.status_code == 415
     assert (
@@ -398,38 +398,38 @@ def test_faults(live: Live) -> None:
     def made() -> int:
         return sum(p["name"] == "Faulty" for p in live.box.world.all("product"))
 
-    live.post("faults", {"path_prefix": "/v1/products", "status": 503, "times": 2})
+    live.panel("faults", {"path_prefix": "/v1/products", "status": 503, "times": 2})
     assert [call().status_code for _ in range(3)] == [503, 503, 200]
-    live.post("faults", {"path_prefix": "/v1/products", "status": 429, "retry_after": 3, "should_retry": True})
+    live.panel("faults", {"path_prefix": "/v1/products", "status": 429, "retry_after": 3, "should_retry": True})
     limited = call()
     assert (limited.status_code, limited.headers["retry-after"]) == (429, "3")
     assert limited.headers["stripe-should-retry"] == "true"
     assert limited.json()["error"]["code"] == "rate_limit"
     for kind, done in (("reset", 0), ("lost", 1)):
         before = made()
-        live.post("faults", {"path_prefix": "/v1/products", kind: True})
+        live.panel("faults", {"path_prefix": "/v1/products", kind: True})
         with pytest.raises(httpx.TransportError):
             call()
         assert made() - before == done
-    live.post("faults", {"path_prefix": "/v1/products", "timeout": 0.1})
+    live.panel("faults", {"path_prefix": "/v1/products", "timeout": 0.1})
     with pytest.raises(httpx.TransportError):
         call()
-    live.post("faults", {"path_prefix": "/v1/products", "garbage": True})
+    live.panel("faults", {"path_prefix": "/v1/products", "garbage": True})
     with pytest.raises(json.JSONDecodeError):
         call().json()
-    live.post("faults", {"path_prefix": "/v1/products", "method": "POST", "slow": 0.1})
+    live.panel("faults", {"path_prefix": "/v1/products", "method": "POST", "slow": 0.1})
     assert live.http.get("/v1/products", headers=headers).elapsed.total_seconds() < 0.1
     began = time.perf_counter()
     assert call().status_code == 200
     assert time.perf_counter() - began >= 0.1
-    live.post("faults", {"kind": "nonsense"}, 400)
-    live.post("faults", {"clear": True})
+    live.panel("faults", {"kind": "nonsense"}, 400)
+    live.panel("faults", {"clear": True})
 
 
 def test_sdk_gets_over_a_lost_answer(live: Live) -> None:
     """The SDK's retry carries its idempotency key: a lost answer does not make two."""
     client = stripe.StripeClient(KEY, base_addresses={"api": live.url}, max_network_retries=2)
-    live.post("faults", {"path_prefix": "/v1/customers", "lost": True})
+    live.panel("faults", {"path_prefix": "/v1/customers", "lost": True})
     client.v1.customers.create({"email": "lost@b.c"})
     assert len(client.v1.customers.list({"email": "lost@b.c"}).data) == 1
 
@@ -442,8 +442,8 @@ def test_file(tmp_path: pathlib.Path) -> None:
     data = tmp_path / "deep" / "stripe.json"
     first = Live("http://127.0.0.1:1/nobody", data=data)
     session = checkout(first, "u_kept")
-    first.post(f"checkout/{session.id}/pay", {"card": "4242424242424242"})
-    first.post("clock/advance", {"seconds": 40_000})
+    first.panel(f"checkout/{session.id}/pay", {"card": "4242424242424242"})
+    first.panel("clock/advance", {"seconds": 40_000})
     first.close()
     receiver = Receiver()
     second = Live(receiver.url, data=data)
@@ -452,7 +452,7 @@ def test_file(tmp_path: pathlib.Path) -> None:
         assert sub.status == "active"
         assert second.box.clock.now() > time.time() + 39_000
         assert len(second.stripe.v1.prices.list().data) == 2
-        second.post("clock/advance", {"seconds": 1})
+        second.panel("clock/advance", {"seconds": 1})
         receiver.wait_for("customer.subscription.created")
     finally:
         second.close()

@@ -7,7 +7,6 @@ import contextlib
 import json
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from interlock.engine.core.states import Facts
 from tests.kit.bodies import Life
 from tests.kit.process import Process
 from tests.kit.settings import bearer, environment, sign
+from tests.kit.stripe import StandIn
 from tests.store.conftest import Database
 from tests.store.life import Timeline
 
@@ -33,7 +33,7 @@ class Node(Process):
 
     async def ready(self, status: int = 200) -> None:
         """Wait until it answers readiness with a status."""
-        await asyncio.to_thread(self.await_ready, status)
+        await asyncio.to_thread(self.await_ready, status=status)
 
     async def deliver(self, body: bytes) -> str | None:
         """Deliver an event; returns its outcome, None where it was not acknowledged.
@@ -70,32 +70,13 @@ class Node(Process):
 
 @contextlib.asynccontextmanager
 async def stripe_of(lives: Sequence[Life]) -> AsyncGenerator[str]:
-    """Answer reads of subscriptions with what is so of these lives; yields the address."""
-    bodies = {life.sub.id: json.dumps(life.sub.json()).encode() for life in lives}
-
-    writers: list[asyncio.StreamWriter] = []
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writers.append(writer)
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError), contextlib.closing(writer):
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                path = head.split(b" ", 2)[1].partition(b"?")[0].decode()
-                body = bodies.get(path.removeprefix("/v1/subscriptions/"))
-                status = b"200 OK" if body else b"404 Not Found"
-                body = body or b'{"error":{"type":"invalid_request_error","message":"no such object"}}'
-                head = b"HTTP/1.1 %b\r\nContent-Type: application/json\r\nDate: %b\r\nContent-Length: %d\r\n\r\n"
-                writer.write(head % (status, formatdate(usegmt=True).encode(), len(body)) + body)
-                await writer.drain()
-
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    """A stand-in Stripe where what is so of these lives is so; yields its address."""
+    stand_in = await asyncio.to_thread(StandIn)
     try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        stand_in.is_now(*(life.sub for life in lives))
+        yield stand_in.url
     finally:
-        server.close()
-        for writer in writers:
-            writer.transport.abort()
-        await asyncio.sleep(0)
+        await asyncio.to_thread(stand_in.close)
 
 
 async def next_data(lines: AsyncIterator[str]) -> str:

@@ -8,21 +8,26 @@ many cases can run side by side against one Stripe.
 from __future__ import annotations
 
 import asyncio
+import copy
+import functools
 import json
 import socket
 import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote_plus
 
 import httpx
+import stripe
 import uvicorn
 from litestar.types import Receive, Scope, Send
 
-from interlock.api.sandbox import RunningWorld, create_sandbox
+from interlock.api.sandbox import RunningWorld, World, create_sandbox
 from interlock.api.sandbox.http.face import Face
+from tests.kit.bodies import T0, Sub
 from tests.kit.settings import WEBHOOK_SECRET, free_port
 
 Obj = dict[str, Any]
@@ -70,20 +75,19 @@ class Gate:
         self._box = box
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not str(scope["path"]).startswith("/v1"):
+        said: list[bytes] = [] if scope["type"] != "http" else [v for k, v in scope["headers"] if k == b"authorization"]
+        key = b"".join(said).decode("latin-1")
+        if scope["type"] != "http" or not str(scope["path"]).startswith("/v1") or TELLER in key:
             await self._app(scope, receive, send)
             return
         body = await _whole(receive)
         if body is None:
             return  # its sender died over it: Stripe does nothing of half a request
-        headers = {name.decode().lower(): value.decode("latin-1") for name, value in scope["headers"]}
         query = scope["query_string"].decode("latin-1")
-        text = unquote_plus(" ".join((headers.get("authorization", ""), str(scope["path"]), query, body.decode())))
-        spoil: Spoil | None = None
-        if TELLER not in text:
-            self.calls.append(Call(time.monotonic(), str(scope["method"]), str(scope["path"]), text))
-            spoil = self._take(self.calls[-1])
-            await self.lit.wait()
+        text = unquote_plus(" ".join((key, str(scope["path"]), query, body.decode())))
+        self.calls.append(Call(time.monotonic(), str(scope["method"]), str(scope["path"]), text))
+        spoil = self._take(self.calls[-1])
+        await self.lit.wait()
 
         heard = False
 
@@ -146,16 +150,25 @@ async def _whole(receive: Receive) -> bytes | None:
 
 
 class StandIn:
-    """A running stand-in Stripe, and the test's own way to it."""
+    """A running stand-in Stripe, and the test's own ways to it: Stripe's API, the SDK, and the control panel."""
 
-    def __init__(self, webhook_url: str = "", *, more_plans: Iterable[Obj] = ()) -> None:
+    def __init__(
+        self,
+        webhook_url: str = "",
+        *,
+        plans: Iterable[Obj] = SOLD,
+        secret: str = WEBHOOK_SECRET,
+        app_url: str = "http://localhost:3000",
+        data: Path | None = None,
+    ) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        app = create_sandbox(
-            public_url=self.url, plans=[*SOLD, *more_plans], webhook_url=webhook_url, webhook_secret=WEBHOOK_SECRET,
-            app_url="http://localhost:3000",
+        self.app = create_sandbox(
+            public_url=self.url, plans=list(plans), webhook_url=webhook_url, webhook_secret=secret,
+            app_url=app_url, data=data,
         )  # fmt: skip
-        self.gate = Gate(app, app.state.sandbox)
+        self.box: RunningWorld = self.app.state.sandbox
+        self.gate = Gate(self.app, self.box)
         self._bound = socket.create_server(("127.0.0.1", self.port))
         config = uvicorn.Config(
             self.gate, log_level="critical", ws="none", date_header=False, lifespan="on", timeout_graceful_shutdown=1
@@ -163,12 +176,17 @@ class StandIn:
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
-        headers = {"Authorization": f"Bearer {TELLER}"}
-        self._client = httpx.Client(base_url=self.url, headers=headers, timeout=20, trust_env=False, verify=False)
+        self.http = httpx.Client(base_url=self.url, timeout=20, trust_env=False, verify=False)
+        self._key = {"Authorization": f"Bearer {TELLER}"}
         self._heard: str | None = None
         while not self._server.started:
             assert self._thread.is_alive(), "the stand-in could not start"
             time.sleep(0.005)
+
+    @functools.cached_property
+    def stripe(self) -> stripe.StripeClient:
+        """The SDK, speaking to it."""
+        return stripe.StripeClient(TELLER, base_addresses={"api": self.url})
 
     def _run(self) -> None:
         with asyncio.Runner() as runner:
@@ -176,8 +194,9 @@ class StandIn:
             runner.run(self._server.serve(sockets=[self._bound]))
 
     def close(self) -> None:
+        """End cleanly; all that runs must have ended."""
         self.light()
-        self._client.close()
+        self.http.close()
         self._server.should_exit = True
         self._thread.join(15)
         self._bound.close()
@@ -201,24 +220,61 @@ class StandIn:
         """The calls so far that bear a mark."""
         return [c for c in self.gate.calls if mark in c.text and c.method.startswith(method) and path in c.path]
 
+    def away(self) -> None:
+        """Answer 503 to every call, until `back`."""
+        self.box.faults.add({"status": 503, "times": 10_000})
+
+    def back(self) -> None:
+        """No more faults."""
+        self.box.faults.clear()
+
+    def panel(self, path: str, body: Obj | None = None, status: int = 200) -> Obj:
+        """Do something that no API does: pay a checkout, turn the clock, …"""
+        answer = self.http.post(f"/_sandbox/{path}", json=body or {})
+        assert answer.status_code == status, (answer.status_code, answer.text)
+        return answer.json()
+
+    def quiet(self) -> None:
+        """Wait until everything emitted was delivered."""
+        until = time.monotonic() + 20
+        while self.box.world.outbox.pending:
+            assert time.monotonic() < until, f"still to be delivered: {self.box.world.outbox.pending}"
+            time.sleep(0.005)
+
+    # -- what is so at Stripe, without a way that led there -------------------------------------------
+
+    def is_now(self, *subs: Sub | Obj, user_of_customer: str | None = None) -> None:
+        """Say how subscriptions are, whatever was so before; their customers name a user where one is given.
+
+        A `Sub` becomes an object as the stand-in would show it, in the newest version; others are kept as they are.
+        """
+        held = [obj for sub in subs for obj in _kept(sub, user_of_customer)]
+        asyncio.run_coroutine_threadsafe(self._hold(held, anew=user_of_customer is not None), self._loop).result(20)
+
+    async def _hold(self, held: list[Obj], *, anew: bool) -> None:
+        for obj in held:
+            table = self.box.world.tables.setdefault(obj["object"], {})
+            if obj["object"] == "subscription" or anew or obj["id"] not in table:
+                table[obj["id"]] = obj
+
     # -- what the test does at Stripe, and sees there -----------------------------------------------
 
     def get(self, path: str, **params: Any) -> Obj:
         """Look at something."""
-        answer = self._client.get(f"/v1/{path}", params=params)
+        answer = self.http.get(f"/v1/{path}", params=params, headers=self._key)
         assert answer.status_code == 200, answer.text
         return answer.json()
 
     def post(self, path: str, **params: Any) -> Obj:
         """Change something; nested names are written as Stripe's forms are, with two underscores for a step."""
         form = {_form_name(name): value for name, value in params.items()}
-        answer = self._client.post(f"/v1/{path}", data=form)
+        answer = self.http.post(f"/v1/{path}", data=form, headers=self._key)
         assert answer.status_code == 200, answer.text
         return answer.json()
 
     def cancel(self, subscription_id: str) -> Obj:
         """End a subscription at once."""
-        return self._client.delete(f"/v1/subscriptions/{subscription_id}").json()
+        return self.http.delete(f"/v1/subscriptions/{subscription_id}", headers=self._key).json()
 
     def everything(self, path: str, **params: Any) -> list[Obj]:
         """Every object of a list, newest first."""
@@ -254,6 +310,36 @@ class StandIn:
             default_payment_method=method["id"],
             metadata__user_id=user,
         )
+
+
+@functools.cache
+def _specimens() -> tuple[Obj, Obj, Obj]:
+    """A subscription, its customer and its invoice, as a stand-in makes them."""
+    world = World(seed=1, now=T0)
+    ask = functools.partial(world.request, "POST")
+    product = ask("/v1/products", {"name": "Pro"}).body["id"]
+    sold = {"product": product, "currency": "usd", "unit_amount": 2900, "recurring": {"interval": "month"}}
+    price = ask("/v1/prices", sold).body["id"]
+    customer = ask("/v1/customers", {}).body
+    card = ask("/v1/payment_methods/pm_card_visa/attach", {"customer": customer["id"]}).body["id"]
+    given = {"customer": customer["id"], "items": [{"price": price}], "default_payment_method": card}
+    sub = ask("/v1/subscriptions", given).body
+    invoice = world.request("GET", f"/v1/invoices/{sub['latest_invoice']}").body
+    return sub, customer, invoice
+
+
+def _kept(sub: Sub | Obj, user: str | None) -> list[Obj]:
+    """The objects that make it so: the subscription, its customer, and its latest invoice, of which nothing is told."""
+    example, customer, invoice = copy.deepcopy(_specimens())
+    told = sub if isinstance(sub, dict) else example | sub.json() | {"billing_mode": example["billing_mode"]}
+    if isinstance(sub, Sub):
+        item = example["items"]["data"][0]
+        for line in told["items"]["data"]:
+            line |= item | line | {"price": item["price"] | line["price"], "subscription": sub.id}
+    customer |= {"id": told["customer"], "metadata": {"user_id": user} if user else {}}
+    invoice["parent"]["subscription_details"]["subscription"] = told["id"]
+    invoice |= {"id": told["latest_invoice"], "customer": told["customer"], "status": "draft"}
+    return [told, customer, invoice]
 
 
 def _form_name(name: str) -> str:
