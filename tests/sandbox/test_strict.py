@@ -175,7 +175,7 @@ def test_an_error_is_kept_under_its_key(shared: Live) -> None:
     item = {"price": "price_pro", "quantity": 1}
     create: Any = shared.stripe.v1.checkout.sessions.create
     before = len(shared.stripe.v1.checkout.sessions.list({"limit": 100}).data)
-    shared.post("faults", {"failed": 500, "path_prefix": "/v1/checkout/sessions", "method": "POST"})
+    shared.panel("faults", {"failed": 500, "path_prefix": "/v1/checkout/sessions", "method": "POST"})
     key, headers = uuid.uuid4().hex, list[Obj]()
     for _ in range(3):
         with pytest.raises(stripe.APIError) as refused:
@@ -213,7 +213,7 @@ def test_a_kept_error_is_forgotten_after_a_day(bench: Bench) -> None:
 )
 def test_too_many_calls_are_told_when_to_come_again(shared: Live, fault: Obj, seen: tuple[str | None, ...]) -> None:
     """429 as Stripe sends it: with Retry-After and the reason, or as a lock that is to be tried again at once."""
-    shared.post("faults", fault | {"mark": "limited@example.com"})
+    shared.panel("faults", fault | {"mark": "limited@example.com"})
     mine, headers = {"email": "limited@example.com"}, {"Authorization": f"Bearer {KEY}"}
     assert shared.http.get("/v1/customers", headers=headers).status_code == 200, "the mark is another's"
     answer = shared.http.post("/v1/customers", data=mine, headers=headers)
@@ -242,12 +242,12 @@ def test_a_restricted_key_is_told_which_permission_it_lacks(
     shared: Live, permission: str, method: str, path: str
 ) -> None:
     """Each permission can be taken from restricted keys; the 403 names it, before anything else is looked at."""
-    shared.post("account", {"denied": [permission]})
+    shared.panel("account", {"denied": [permission]})
     answers = [
         shared.http.request(method, f"/v1/{path}", headers={"Authorization": f"Bearer {key}"})
         for key in (RESTRICTED, KEY)
     ]
-    shared.post("account", {"denied": []})
+    shared.panel("account", {"denied": []})
     assert answers[0].status_code == 403
     words = answers[0].json()["error"]["message"]
     assert words.startswith("The provided key 'rk_test_")
@@ -260,12 +260,12 @@ def test_a_restricted_key_is_told_which_permission_it_lacks(
 
 def test_who_may_not_read_may_not_write(shared: Live) -> None:
     """Stripe's levels are none, read and write: without reading there is no writing; unknown words are refused."""
-    shared.post("account", {"denied": ["customer_read"]})
+    shared.panel("account", {"denied": ["customer_read"]})
     headers = {"Authorization": f"Bearer {RESTRICTED}"}
     assert "rak_customer_write" in shared.http.post("/v1/customers", headers=headers).text
-    shared.post("account", {"denied": []})
-    shared.post("account", {"denied": ["customers"]}, status=400)
-    shared.post("account", {"denied": "customer_read"}, status=400)
+    shared.panel("account", {"denied": []})
+    shared.panel("account", {"denied": ["customers"]}, status=400)
+    shared.panel("account", {"denied": "customer_read"}, status=400)
 
 
 def test_the_account_is_the_keys_own(shared: Live) -> None:
