@@ -6,13 +6,13 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from interlock.api.sandbox import World
-from tests.kit import counts
+from tests.kit import counts, figures
 from tests.kit.scale import Figure
 from tests.kit.service import Service, StartService
 from tests.kit.settings import environment
@@ -23,6 +23,8 @@ settings.register_profile(
     "house", derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("house")
+
+_BEGUN: Final = time.monotonic()
 
 
 @pytest.fixture(scope="session")
@@ -110,10 +112,12 @@ def pytest_testnodedown(node: Any) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print every figure that a test of this run noted, by row of the README's table of guarantees."""
+    """Print every figure that a test of this run noted, by row of `tests/README.md`."""
     reports = [report for outcome in ("passed", "failed") for report in terminalreporter.getreports(outcome)]
-    figures = [value for report in reports for name, value in report.user_properties if name == "row"]
-    lines = [line for _, line in sorted(figures, key=lambda figure: figure[0])] + counts.told
+    noted = [value for report in reports for name, value in report.user_properties if name == "row"]
+    if os.environ.get("INTERLOCK_WRITE_FIGURES") == "1":
+        figures.write(noted, time.monotonic() - _BEGUN)
+    lines = [line for _, line in sorted(noted, key=lambda figure: figure[0])] + counts.told
     lines += [f"validated against Stripe's schemas: {n} {name}" for name, n in sorted(counts.validated.items())]
     lines += [f"not validated: {n} {name}" for name, n in sorted(counts.unheld.items())]
     if lines:

@@ -92,15 +92,18 @@ async def _all_lifecycles(url: str, share: int) -> tuple[int, int, int]:
     return histories, deliveries, asked
 
 
-def test_every_order_of_every_lifecycle_on_sqlite(figure: Figure, tmp_path: Path) -> None:
-    """Whatever the order, all told twice, in three API versions: the user is shown the same, and it is right."""
-    path = tmp_path / "interlock.db"
-    histories, deliveries, asked = asyncio.run(_all_lifecycles(f"sqlite:///{path}", 1))
+def test_orders_of_every_lifecycle_on_sqlite(figure: Figure, tmp_path: Path) -> None:
+    """Whatever the order, all told twice, in three API versions: the user is shown the same, and it is right.
+
+    Each commit a share of the orders: that all converge is explored (`test_exploration`), this repeats it on a file.
+    """
+    path, share = tmp_path / "interlock.db", size("SQLITE_SHARE", 4, 1)
+    histories, deliveries, asked = asyncio.run(_all_lifecycles(f"sqlite:///{path}", share))
     with sqlite3.connect(path) as connection:
         _check_ledger(connection.execute)
     connection.close()
-    figure(4, f"SQLite: {histories} orders of {len(LIFECYCLES)} lifecycles, all doubled: {deliveries} deliveries, "
-              f"{asked} questions left at the end, every user right")  # fmt: skip
+    figure(4, f"SQLite: {histories} orders (1 in {share}) of {len(LIFECYCLES)} lifecycles, all doubled: "
+              f"{deliveries} deliveries, {asked} questions left at the end, every user right")  # fmt: skip
 
 
 def _check_ledger(execute: Callable[[str], Any]) -> None:

@@ -14,6 +14,7 @@ import pytest
 from interlock.engine.store.postgres.connector import CONNECT_SECONDS
 from interlock.engine.store.postgres.store import JOB_SECONDS
 from tests.kit.bodies import body_of
+from tests.kit.scale import Figure
 from tests.kit.settings import bearer
 from tests.store.conftest import Database
 from tests.store.life import lives_of
@@ -26,7 +27,9 @@ SUBSCRIPTIONS = 1_000
 SENDERS = 16
 
 
-async def test_two_nodes_end_at_the_truth_though_one_is_killed(postgres: Database, tmp_path: Path) -> None:
+async def test_two_nodes_end_at_the_truth_though_one_is_killed(
+    postgres: Database, tmp_path: Path, figure: Figure
+) -> None:
     """1,000 subscriptions, random order, duplicates, both nodes at once, SIGKILL midway: nothing lost or doubled."""
     rng = random.Random(20)
     lives = lives_of(SUBSCRIPTIONS)
@@ -67,6 +70,8 @@ async def test_two_nodes_end_at_the_truth_though_one_is_killed(postgres: Databas
     deadlocks = await postgres.look("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
     assert deadlocks == [(0,)], "units about one customer take turns, so they never wait in a circle"
     await holds_each_once(postgres, len(bodies))
+    figure(9, f"PostgreSQL: two nodes, one killed amid {whole} deliveries about {SUBSCRIPTIONS} subscriptions: "
+              f"{len(bodies)} events, 0 lost, 0 doubled, 0 deadlocks")  # fmt: skip
 
 
 async def test_a_stream_on_one_node_shows_what_arrived_at_the_other(postgres: Database, tmp_path: Path) -> None:
