@@ -50,7 +50,7 @@ QUANTITIES: list[str] = [
 
 def calls(stripe_side: StandIn) -> list[str]:
     """What Stripe was asked, but for the prices that a service asks for by itself."""
-    return [f"{call.method} {call.text}" for call in stripe_side.gate.calls if not call.path.startswith("/v1/prices")]
+    return [f"{call.method} {call.text}" for call in stripe_side.calls() if not call.path.startswith("/v1/prices")]
 
 
 def buy(shop: Victim, body: Any, *headers: str, query: str = "", user: str | None = None) -> Answer:
@@ -103,13 +103,13 @@ def test_no_url_of_a_client_reaches_stripe(shop: Victim, stripe_side: StandIn, u
     query = "?" + "&".join(
         f"{name}={quote(url)}" for name in ("success_url", "cancel_url", "return_url", "next", "price")
     )
-    before = len(stripe_side.gate.calls)
+    before = len(stripe_side.calls())
     answer = buy(shop, {"plan": "pro", "quantity": 3}, *lies, query=query, user=user)
     assert answer.status == 201, answer
     told = answer.json()
     assert set(told) == {"id", "url", "expires_at"}
     assert told["url"].startswith(stripe_side.url)
-    said = " ".join(call.text for call in stripe_side.gate.calls[before:])
+    said = " ".join(call.text for call in stripe_side.calls()[before:])
     assert EVIL not in said
     assert "javascript" not in said
     session = stripe_side.get(f"checkout/sessions/{told['id']}")
@@ -122,7 +122,7 @@ def test_no_url_of_a_client_reaches_stripe(shop: Victim, stripe_side: StandIn, u
     assert said.count("line_items") == 2
     portal = shop.post(f"/portal{query}", user, {}, *lies)
     assert portal.status == 201, portal
-    said = " ".join(call.text for call in stripe_side.gate.calls[before:])
+    said = " ".join(call.text for call in stripe_side.calls()[before:])
     assert f"return_url={APP}?portal=return" in said
     assert EVIL not in said
 
@@ -131,9 +131,9 @@ def test_no_url_of_a_client_reaches_stripe(shop: Victim, stripe_side: StandIn, u
 @pytest.mark.parametrize("quantity", [1, MAX_QUANTITY])
 def test_the_price_is_the_catalogues(shop: Victim, stripe_side: StandIn, plan: str, price: str, quantity: int) -> None:
     """What is sold is the plan's price, as often as was asked for, from one to the most."""
-    before = len(stripe_side.gate.calls)
+    before = len(stripe_side.calls())
     assert buy(shop, {"plan": plan, "quantity": quantity}).status == 201
-    (made,) = [call.text for call in stripe_side.gate.calls[before:] if call.path == "/v1/checkout/sessions"]
+    (made,) = [call.text for call in stripe_side.calls()[before:] if call.path == "/v1/checkout/sessions"]
     assert f"line_items[0][price]={price}&" in made
     assert f"line_items[0][quantity]={quantity}&" in made
 
@@ -151,10 +151,10 @@ def test_promotion_codes(shop: Victim, stripe_side: StandIn) -> None:
         *URLS,
     ]
     for code in codes:
-        user, before = fresh("u"), len(stripe_side.gate.calls)
+        user, before = fresh("u"), len(stripe_side.calls())
         answer = buy(shop, {"plan": "pro", "promotion_code": code}, user=user)
         assert answer.status in (400, 422), (code, answer)
-        asked = stripe_side.gate.calls[before:]
+        asked = stripe_side.calls()[before:]
         assert len(asked) <= 1, code
         assert all(call.method == "GET" for call in asked)
         if code.startswith("promo_"):
@@ -164,6 +164,6 @@ def test_promotion_codes(shop: Victim, stripe_side: StandIn) -> None:
         assert shop.query("SELECT count(*) FROM checkout WHERE user_id = ?", user) == [(0,)]
     for body in ({"promotion_code": "x" * 256}, {"promotion_code": ""}, {"promotion_code": ["SAVE"]}):
         wrong: Obj = {"plan": "pro"} | body
-        before = len(stripe_side.gate.calls)
+        before = len(stripe_side.calls())
         assert buy(shop, wrong).status in (400, 422)
-        assert len(stripe_side.gate.calls) == before
+        assert len(stripe_side.calls()) == before

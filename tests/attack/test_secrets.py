@@ -138,9 +138,9 @@ def test_no_secret_is_ever_seen(start_victim: StartVictim, stripe_side: StandIn,
         "Stripe is gone": start_victim(bounds=None, **PLANTED),
         "Stripe refuses the key": start_victim(bounds=None, **PLANTED, STRIPE_API_BASE=stripe_side.url),
     }
-    stripe_side.spoil("status", STRIPE_KEY, "POST", "/v1/customers", times=1, value=401)
-    stripe_side.spoil("status", STRIPE_KEY, "POST", "/v1/checkout", times=2, value=500)
-    stripe_side.spoil("half", STRIPE_KEY, "GET", "/v1/subscriptions", times=2)
+    stripe_side.spoil("status", STRIPE_KEY, "POST", "customers", times=1, value=401)
+    stripe_side.spoil("status", STRIPE_KEY, "POST", "checkout", times=2, value=500)
+    stripe_side.spoil("half", STRIPE_KEY, "GET", "subscriptions", times=2)
     for name, victim in victims.items():
         for number, answer in enumerate(pour(victim.port, requests(good, bad), width=4)):
             places[f"{name}: answer {number}"] = answer.head + answer.body

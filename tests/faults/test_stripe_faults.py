@@ -29,11 +29,10 @@ from tests.kit.stripe import SOLD, StandIn
 Obj = dict[str, Any]
 CALL, WHOLE = 1.5, 5.0
 AT_ONCE: Final = 36
-FOR_EVER: Final = 10_000
 
 
 class Kind(NamedTuple):
-    """One way to fail: the gate's or the sandbox's name for it, its value, and whether the call comes through."""
+    """One way to fail: the stand-in's name for it, its value, and whether the call comes through."""
 
     spoil: str
     value: Any = True
@@ -52,7 +51,7 @@ KINDS: Final = {
     "wrong object": Kind("wrong"),
     "half an answer": Kind("half"),
     "answer lost": Kind("lost"),
-    "answer too late": Kind("late", 30),
+    "answer too late": Kind("slow", 30),
 }
 
 
@@ -92,7 +91,7 @@ async def cases(stand_in: StandIn, client: httpx.AsyncClient, told: dict[str, st
             ("customer", f"newcomer_{end}", "POST", "customers", {"plan": "pro"}),
             ("price lookup", f"lookup_{end}", "GET", "prices", {"plan": f"looked_{end}"}),
             ("promotion code", f"C{end}", "GET", "promotion_codes", {"plan": "pro", "promotion_code": f"C{end}"}),
-            ("checkout expired", session, "POST", "expire", {"plan": "pro"}),
+            ("checkout expired", f"{session}/expire", "POST", "checkout/sessions/", {"plan": "pro"}),
         )
         for call, mark, method, path, body in rows:
             user = {"checkout expired": f"again_{end}", "checkout": mark, "customer": mark}.get(call, f"u_{mark}")
@@ -109,11 +108,11 @@ async def ask(client: httpx.AsyncClient, case: Case) -> httpx.Response:
 async def one_case(stand_in: StandIn, client: httpx.AsyncClient, case: Case) -> tuple[str, float, int]:
     """Spoil, ask, let Stripe come back, ask again; returns the answer, how long it took, and how many calls it made."""
     kind = KINDS[case.kind]
-    spoil = stand_in.spoil(kind.spoil, case.mark, case.method, case.path, times=FOR_EVER, value=kind.value)
+    spoil = stand_in.spoil(kind.spoil, case.mark, case.method, case.path, value=kind.value)
     begun = time.monotonic()
     answer = await ask(client, case)
     taken = time.monotonic() - begun
-    calls, spoil.times = FOR_EVER - spoil.times, 0
+    calls = spoil.end()
     if kind.passes:
         assert answer.status_code == 201, f"{case.name}: {answer.text}"
     else:
@@ -193,7 +192,7 @@ def the_real_bounds(tmp_path: Path, stand_in: StandIn, nursery: Nursery, figure:
         ("client_reference_id=slow", "POST", "checkout/sessions"),
     ):
         stand_in.spoil("slow", mark, method, path, times=1, value=6)
-    stand_in.spoil("timeout", "user_id]=silent", "POST", "customers", times=FOR_EVER, value=60)
+    stand_in.spoil("timeout", "user_id]=silent", "POST", "customers", value=60)
 
     async def both() -> list[tuple[int, float]]:
         async with crowd_client(service.url) as client:
@@ -240,26 +239,27 @@ def webhooks_while_stripe_is_gone(
         told.create(),
         *(told.update(told.sub.created + at, cancel_at=told.sub.created + 99 + at) for at in (1, 2)),
     ]
-    gone = stand_in.spoil("timeout", "", "GET", "subscriptions/", times=FOR_EVER, value=60)
+    key = settings_in(tmp_path / "s", stand_in.url)["STRIPE_SECRET_KEY"]
+    gone = stand_in.spoil("timeout", key, "GET", "subscriptions/", value=60)
     try:
         begun = time.monotonic()
         waits: list[float] = []
         for event in [*proven, *events]:
             sent = time.monotonic()
-            calls = len(stand_in.gate.calls)
+            calls = len(stand_in.calls())
             answer = service.deliver(event)
             waits.append(time.monotonic() - sent)
             assert answer.status_code == 200, f"{answer.text}: {service.said()[-2000:]}"
             postman.acknowledged[event["id"]] = answer.json()["outcome"]
             if event in proven:
                 assert answer.json()["outcome"] == "applied"
-                assert len(stand_in.gate.calls) - calls == 0
+                assert len(stand_in.calls()) - calls == 0
         pending = service.metric("interlock_pending_questions")
         assert pending > 0
         assert stand_in.calls("sub_proven") == []
         time.sleep(max(0.0, outage - (time.monotonic() - begun)))
         asked = len(stand_in.calls("", "GET", "subscriptions/"))
-        gone.times = 0
+        gone.end()
         settled = service.await_settled(20)
         assert market.drift(service) == []
     finally:
@@ -313,7 +313,7 @@ async def _lists(folder: Path, stand_in: StandIn, which: str, kind: str) -> int:
     told = Told(Sub(id=f"sub_{user}", customer=f"cus_{user}", user=user, created=int(time.time()) - 100))
     body = body_of(told.create())
     await engine.receive(body, signed(body, SECRET, time.time()).encode())
-    path = {"events": "/v1/events", "subscriptions": "/v1/subscriptions", "subscription": "/v1/subscriptions/"}[which]
+    path = {"events": "events", "subscriptions": "subscriptions", "subscription": "subscriptions/"}[which]
 
     async def asked() -> None:
         if which == "events":
@@ -321,7 +321,7 @@ async def _lists(folder: Path, stand_in: StandIn, which: str, kind: str) -> int:
         else:
             await engine.reconcile(user_id=user, everything=False, dry_run=False)
 
-    spoil = stand_in.spoil(spoilt.spoil, key, "GET", path, times=FOR_EVER, value=spoilt.value)
+    spoil = stand_in.spoil(spoilt.spoil, key, "GET", path, value=spoilt.value)
     begun = time.monotonic()
     try:
         if spoilt.passes:
@@ -330,13 +330,11 @@ async def _lists(folder: Path, stand_in: StandIn, which: str, kind: str) -> int:
             with pytest.raises((StripeUnavailable, StripeRefused)):
                 await asked()
         assert time.monotonic() - begun < 2 * WHOLE + 4
-        left, spoil.times = spoil.times, 0
+        calls = spoil.end()
         await asked()
     finally:
         await engine.close()
-    if spoilt.passes:
-        return 1
-    return FOR_EVER - left
+    return 1 if spoilt.passes else calls
 
 
 @pytest.mark.anyio

@@ -1,8 +1,7 @@
-"""The stand-in Stripe on a port of its own, behind a gate that counts each call and spoils the answers it is told to.
+"""The stand-in Stripe on a port of its own, and a test's ways to it.
 
-The sandbox has faults of its own (`Faults`); what it has not (a wrong object, half an answer, one that comes too
-late) the gate adds.  A fault here is for the calls that bear a mark somewhere (key, path, parameters), so that
-many cases can run side by side against one Stripe.
+A fault is for the calls that bear a mark somewhere (key, path, parameters), so that many cases can run side by side
+against one Stripe.
 """
 
 from __future__ import annotations
@@ -10,29 +9,27 @@ from __future__ import annotations
 import asyncio
 import copy
 import functools
-import json
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple
-from urllib.parse import unquote_plus
+from typing import Any, Final
 
 import httpx
 import stripe
 import uvicorn
-from litestar.types import Receive, Scope, Send
 
 from interlock.api.sandbox import RunningWorld, World, create_sandbox
-from interlock.api.sandbox.http.face import Face
+from interlock.api.sandbox.http.faults import Call, Fault
 from tests.kit.bodies import T0, Sub
 from tests.kit.settings import WEBHOOK_SECRET, free_port
 
 Obj = dict[str, Any]
 TELLER: Final = "sk_test_of_the_one_who_tells_the_truth"
-"""The test's own key: its calls are neither counted nor spoiled."""
+"""The test's own key: its calls are not counted."""
+MANY_TIMES: Final = 10_000
 SOLD: Final[list[Obj]] = [
     {"key": "starter", "name": "Starter", "price": "price_starter", "amount": 900},
     {"key": "pro", "name": "Pro", "price": "price_pro", "amount": 2900, "trial_days": 14},
@@ -40,113 +37,18 @@ SOLD: Final[list[Obj]] = [
 ]
 
 
-class Call(NamedTuple):
-    """One call of Stripe's API; `text` is all that a mark is looked for in."""
-
-    at: float
-    method: str
-    path: str
-    text: str
-
-
-@dataclass
 class Spoil:
-    """A fault for the next `times` calls of a method and path that bear the mark."""
+    """A fault for the calls that bear a mark, until its times are used up or it is ended."""
 
-    kind: str
-    mark: str
-    method: str
-    path: str
-    times: int
-    value: Any
-
-
-class Gate:
-    """ASGI: counts, spoils, and hands on to the sandbox."""
-
-    def __init__(self, app: Any, box: RunningWorld) -> None:
-        self.calls: list[Call] = []
-        self.spoils: list[Spoil] = []
-        self.lit = asyncio.Event()
-        """While it is not lit nobody is answered."""
-        self.lit.set()
-        self._app = app
-        self._face = Face(box)
+    def __init__(self, box: RunningWorld, fault: Fault) -> None:
         self._box = box
+        self._fault = fault
+        self._before = len(box.calls)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        said: list[bytes] = [] if scope["type"] != "http" else [v for k, v in scope["headers"] if k == b"authorization"]
-        key = b"".join(said).decode("latin-1")
-        if scope["type"] != "http" or not str(scope["path"]).startswith("/v1") or TELLER in key:
-            await self._app(scope, receive, send)
-            return
-        body = await _whole(receive)
-        if body is None:
-            return  # its sender died over it: Stripe does nothing of half a request
-        query = scope["query_string"].decode("latin-1")
-        text = unquote_plus(" ".join((key, str(scope["path"]), query, body.decode())))
-        self.calls.append(Call(time.monotonic(), str(scope["method"]), str(scope["path"]), text))
-        spoil = self._take(self.calls[-1])
-        await self.lit.wait()
-
-        heard = False
-
-        async def again() -> Any:  # at first it does not give way, so the fault below is this call's own
-            nonlocal heard
-            if heard:
-                return await receive()
-            heard = True
-            return {"type": "http.request", "body": body, "more_body": False}
-
-        if spoil is None:
-            await self._face(scope, again, send)
-        elif spoil.kind in ("wrong", "half", "late"):
-            await self._spoiled(spoil, scope, again, send)
-        else:
-            fault = {spoil.kind: spoil.value, "path_prefix": str(scope["path"]), "method": scope["method"]}
-            if spoil.kind == "limited":
-                fault = fault | {"status": 429, "kind": "status", "retry_after": spoil.value}
-            self._box.faults.add(fault)
-            await self._face(scope, again, send)
-
-    def _take(self, call: Call) -> Spoil | None:
-        for spoil in self.spoils:
-            if spoil.times and spoil.mark in call.text and spoil.method == call.method and spoil.path in call.path:
-                spoil.times -= 1
-                return spoil
-        return None
-
-    async def _spoiled(self, spoil: Spoil, scope: Any, receive: Any, send: Send) -> None:
-        """Let it be done, and answer with another object, with half of the answer, or much later."""
-        kept: list[Any] = []
-
-        async def keep(message: Any) -> None:
-            kept.append(message)
-
-        await self._face(scope, receive, keep)
-        if spoil.kind == "late":
-            await asyncio.sleep(float(spoil.value))
-        else:
-            whole: bytes = kept[1]["body"]
-            body = json.dumps({"object": "balance", "available": [], "data": {}, "id": 7}).encode()
-            if spoil.kind == "half":
-                body = whole[: len(whole) // 2]
-            kept[0]["headers"] = [pair for pair in kept[0]["headers"] if pair[0] != b"content-length"]
-            kept[0]["headers"].append((b"content-length", str(len(body)).encode()))
-            kept[1]["body"] = body
-        for message in kept:
-            await send(message)
-
-
-async def _whole(receive: Receive) -> bytes | None:
-    body = b""
-    while True:
-        message: Any = await receive()
-        if message["type"] != "http.request":
-            return None
-        body += message.get("body", b"")
-        if not message.get("more_body"):
-            return body
+    def end(self) -> int:
+        """No more of it; returns how many calls it was for."""
+        self._box.faults.remove(self._fault)
+        return sum(map(self._fault.meets, list(self._box.calls)[self._before :]))
 
 
 class StandIn:
@@ -168,10 +70,10 @@ class StandIn:
             app_url=app_url, data=data,
         )  # fmt: skip
         self.box: RunningWorld = self.app.state.sandbox
-        self.gate = Gate(self.app, self.box)
+        self.box.calls = deque()  # all of them, not only the newest
         self._bound = socket.create_server(("127.0.0.1", self.port))
         config = uvicorn.Config(
-            self.gate, log_level="critical", ws="none", date_header=False, lifespan="on", timeout_graceful_shutdown=1
+            self.app, log_level="critical", ws="none", date_header=False, lifespan="on", timeout_graceful_shutdown=1
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -195,34 +97,28 @@ class StandIn:
 
     def close(self) -> None:
         """End cleanly; all that runs must have ended."""
-        self.light()
+        self.back()
         self.http.close()
         self._server.should_exit = True
         self._thread.join(15)
         self._bound.close()
         assert not self._thread.is_alive(), "the stand-in does not stop"
 
-    def darken(self) -> None:
-        """Answer nobody, from now on."""
-        self._loop.call_soon_threadsafe(self.gate.lit.clear)
+    def spoil(
+        self, kind: str, mark: str, method: str, path: str, *, times: int = MANY_TIMES, value: Any = True
+    ) -> Spoil:
+        """Spoil the next calls of a path that bear the mark; the calls of the test itself bear `TELLER`."""
+        given = {kind: value, "mark": mark, "method": method, "path_prefix": f"/v1/{path}", "times": times}
+        return Spoil(self.box, self.box.faults.add(given))
 
-    def light(self) -> None:
-        """WorldAnswer everybody, also those who still wait."""
-        self._loop.call_soon_threadsafe(self.gate.lit.set)
-
-    def spoil(self, kind: str, mark: str, method: str, path: str, *, times: int = 1, value: Any = True) -> Spoil:
-        """Spoil the next calls that bear the mark."""
-        spoil = Spoil(kind, mark, method, path, times, value)
-        self.gate.spoils.append(spoil)
-        return spoil
-
-    def calls(self, mark: str, method: str = "", path: str = "") -> list[Call]:
-        """The calls so far that bear a mark."""
-        return [c for c in self.gate.calls if mark in c.text and c.method.startswith(method) and path in c.path]
+    def calls(self, mark: str = "", method: str = "", path: str = "") -> list[Call]:
+        """The calls so far that bear a mark, but for the test's own."""
+        theirs = [call for call in list(self.box.calls) if TELLER not in call.text]
+        return [call for call in theirs if mark in call.text and call.method.startswith(method) and path in call.path]
 
     def away(self) -> None:
         """Answer 503 to every call, until `back`."""
-        self.box.faults.add({"status": 503, "times": 10_000})
+        self.box.faults.add({"status": 503, "times": MANY_TIMES})
 
     def back(self) -> None:
         """No more faults."""

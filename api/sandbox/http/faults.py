@@ -72,10 +72,10 @@ class Faults:
         """While it is not set, calls wait."""
         self.light.set()
 
-    def add(self, given: Obj) -> None:
+    def add(self, given: Obj) -> Fault:
         """`{a kind: its value or true}`, and `path_prefix`, `method`, `mark`, `times`, `retry_after`, `should_retry`.
 
-        All but the kind may be left out; the kind may also stand in `kind`.
+        All but the kind may be left out; the kind may also stand in `kind`.  Returns the fault, for `remove`.
         """
         kind = given.get("kind") or next((name for name in KINDS if name in given), None)
         if kind not in KINDS:
@@ -88,6 +88,11 @@ class Faults:
             None if should is None else str(should).lower(),
         )  # fmt: skip
         self._waiting.append((fault, _number("times", given.get("times", 1)) or 1))
+        return fault
+
+    def remove(self, fault: Fault) -> None:
+        """No more of this fault, where any of it is left."""
+        self._waiting = [each for each in self._waiting if each[0] is not fault]
 
     def clear(self) -> None:
         """No more faults."""
