@@ -74,7 +74,9 @@ def cells() -> Iterator[Cell]:
             if status is not None:
                 facts = _facts(status, trial_end=trial_end, automatic=automatic, quantity=1 if same_items else 2)
             for evidence in _evidence(known):
-                yield known, evidence, facts
+                gone = evidence.kind is Kind.ABSENCE  # it makes a known one canceled, and says nothing else
+                if not gone or (status == State.CANCELED and known.facts is not None):
+                    yield known, evidence, facts
 
 
 def _evidence(known: Subscription) -> Iterator[Evidence]:
@@ -87,6 +89,7 @@ def _evidence(known: Subscription) -> Iterator[Evidence]:
     fences = {"absent": None, "moved": known.evidence - 1, "equal": known.evidence}
     for created, fence in itertools.product(CREATED, FENCES):
         yield Evidence(kind=Kind.ANSWER, created=created, evidence_at_ask=fences[fence])
+        yield Evidence(kind=Kind.ABSENCE, created=created, evidence_at_ask=fences[fence])
     for created, which in itertools.product(CREATED, PREVIOUS):
         yield Evidence(kind=Kind.SNAPSHOT, created=created, previous=_previous(known, which))
     for created, what in itertools.product(CREATED, EXPECTS):

@@ -34,7 +34,7 @@ def _faults(cell: Cell, decision: Decision) -> str | None:
     known, evidence, facts = cell
     after = decision.after
     claims = facts is not None
-    asked = evidence.kind is Kind.ANSWER
+    asked = evidence.kind in (Kind.ANSWER, Kind.ABSENCE)
     fenced = not asked or evidence.evidence_at_ask == known.evidence
     later = evidence.created > known.as_of and evidence.previous == known.facts
     checks = {
