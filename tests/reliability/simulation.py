@@ -21,6 +21,7 @@ import msgspec
 from interlock.api.sandbox.core.outbox import Delivery
 from interlock.api.sandbox.http.carrier import signature
 from interlock.engine.config import Config
+from interlock.engine.core import catalogue
 from interlock.engine.core.states import ENDED, Facts, State
 from interlock.engine.errors import InterlockError, StoreUnavailable, StripeUnavailable
 from interlock.engine.flow.asker import Asker
@@ -29,7 +30,6 @@ from interlock.engine.flow.streams import Hub
 from interlock.engine.flow.sweep import Sweep
 from interlock.engine.store import Work
 from tests.reliability.bodies import START
-from tests.reliability.crowd import CATALOGUE
 from tests.reliability.lite import LiteStore, T, commit, connect, drive
 from tests.reliability.plans import USERS, Broken, Happening, Plan
 from tests.reliability.stripe_world import DEEDS, Stripe, WorldClient, facts_in
@@ -50,7 +50,12 @@ class Process(LiteStore):
             stripe_key="sk_test_0",
             webhook_secrets=(simulation.stripe.secret,),
             database_url="",
-            catalogue=CATALOGUE,
+            catalogue=catalogue.Catalogue(
+                plans={
+                    f"plan_{n}": catalogue.Plan(name=price, price=price)
+                    for n, price in enumerate(simulation.stripe.prices)
+                }
+            ),
             app_url="https://app.example",
             clock=simulation.clock,
         )
@@ -183,7 +188,7 @@ class Simulation:
         facts = msgspec.json.decode(encoded, type=Facts)
         timeline = self.stripe.timelines[subscription_id]
         for position in range(since, len(timeline)):
-            if timeline[position] == facts:
+            if timeline[position] == facts.completed_by(timeline[position]):  # an old version leaves things out
                 return position
         raise Broken("what is held went back to something older, or was never so at Stripe", self.trace)
 
@@ -304,7 +309,7 @@ class Simulation:
         held = dict(self.database.execute("SELECT subscription_id, facts FROM subscription"))
         for id_, truth in self.stripe.truth().items():
             ours = msgspec.json.decode(held[id_], type=Facts) if held.get(id_) else None
-            if ours != truth:
+            if ours is None or ours.completed_by(truth) != truth:
                 raise Broken(f"{id_}: held {ours}, Stripe says {truth}", self.trace)
         waiting = self.database.execute("SELECT event_id FROM event WHERE outcome = 'pending'").fetchall()
         if waiting:
@@ -345,6 +350,11 @@ class Simulation:
             return
         said = f"{type(error).__name__}: {error}"
         self._failure = error if isinstance(error, Broken) else Broken(said, list(self.trace))
+
+
+def _selling(prices: list[str]) -> catalogue.Catalogue:
+    plans = {f"plan_{number}": catalogue.Plan(name=price, price=price) for number, price in enumerate(prices)}
+    return catalogue.Catalogue(plans=plans)
 
 
 @contextmanager
