@@ -120,8 +120,10 @@ class Process:
 class Served(Process):
     """A service that is asked through one client."""
 
-    def __init__(self, settings: dict[str, str], log: Path, *, port: int | None = None) -> None:
-        super().__init__(settings, log, port=port)
+    def __init__(
+        self, settings: dict[str, str], log: Path, *, port: int | None = None, command: Sequence[str] = COMMAND
+    ) -> None:
+        super().__init__(settings, log, port=port, command=command)
         self.client = client_of(self.url)
 
     def close(self) -> None:
