@@ -17,6 +17,7 @@ export const REASONS = {
   paid: "The current period is paid.",
   grace_period: "A payment failed, and the grace period is running.",
   ending: "It will end, and is paid until then.",
+  grant: "An operator has granted it.",
   none: "There is no subscription yet.",
   incomplete: "The first payment is not done.",
   expired: "The first payment was never made.",
