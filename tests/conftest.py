@@ -27,6 +27,14 @@ settings.load_profile("house")
 _BEGUN: Final = time.monotonic()
 
 
+_LONG: Final = ("the_code_is_clean", "test_kill.py", "worlds_end", "mutant_is_caught", "test_soak.py", "stripe_is_gone")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest tests first: no worker is left alone with one at the end."""
+    items.sort(key=lambda item: not any(name in item.nodeid for name in _LONG))
+
+
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """One service for all tests that leave nothing behind but their own users."""
