@@ -30,6 +30,7 @@ class Process:
         *,
         port: int | None = None,
         command: Sequence[str] = COMMAND,
+        verb: str = "serve",
         options: Sequence[str] = (),
     ) -> None:
         self.settings = settings
@@ -37,7 +38,7 @@ class Process:
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = log
         self.pid = 0
-        self._command = [*command, "serve", "--port", str(self.port), *options]
+        self._command = [*command, verb, "--port", str(self.port), *options]
         self._process: subprocess.Popen[bytes] | None = None
 
     def begin(self) -> Self:
@@ -79,10 +80,10 @@ class Process:
             os.kill(self.pid, signal.SIGKILL)
         self.await_end()
 
-    def stop(self) -> int:
-        """SIGTERM, and its exit code."""
+    def stop(self, by: signal.Signals = signal.SIGTERM) -> int:
+        """End it as an operator would; returns its exit code."""
         if self.alive():
-            os.kill(self.pid, signal.SIGTERM)
+            os.kill(self.pid, by)
         return self.await_end()
 
     def await_end(self, seconds: float = 20) -> int:

@@ -7,9 +7,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
-import time
 import urllib.request
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -17,7 +14,8 @@ from email.message import Message
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.kit.settings import free_port, process_environment
+from tests.kit.process import Process
+from tests.kit.settings import free_port
 from tests.sandbox.schemas import check, check_event
 
 
@@ -28,36 +26,15 @@ class Reply(NamedTuple):
     headers: Message
 
 
-class Sandbox:
+class Sandbox(Process):
     """The running command: where its two servers are, and what the stand-in itself says is true."""
 
     def __init__(self, folder: Path) -> None:
-        port, stripe_port = free_port(), free_port()
-        self.url, self.stripe_url = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{stripe_port}"
+        stripe_port = free_port()
+        options = ["--stripe-port", str(stripe_port), "--data", str(folder)]
+        super().__init__({}, folder / "log", verb="sandbox", options=options)
+        self.stripe_url = f"http://127.0.0.1:{stripe_port}"
         self._folder = folder
-        self._log = (folder / "log").open("wb")
-        # The stripe package hands httpx its text in a way that httpx warns about; that is not ours to mend.
-        strict = ["-W", "error", "-W", "ignore:Use 'content=<...>' to upload:DeprecationWarning"]
-        command = [sys.executable, *strict, "-m", "interlock.api.cli", "sandbox", "--port", str(port)]
-        self._process = subprocess.Popen(
-            [*command, "--stripe-port", str(stripe_port), "--data", str(folder)],
-            env=process_environment({}),
-            stdout=self._log,
-            stderr=subprocess.STDOUT,
-        )
-
-    def wait(self) -> None:
-        until = time.monotonic() + 30
-        while True:
-            try:
-                self.ask(f"{self.url}/health/ready")
-                self.panel("state")
-                return
-            except OSError:
-                log = (self._folder / "log").read_text()
-                assert self._process.poll() is None, f"the sandbox ended:\n{log}"
-                assert time.monotonic() < until, f"the sandbox is not ready:\n{log}"
-                time.sleep(0.05)
 
     def request(self, url: str, body: bytes | None = None, **headers: str) -> Reply:
         """GET, or POST where there is a body."""
@@ -98,23 +75,16 @@ class Sandbox:
         for event in kept["world"]["tables"]["event"].values():
             check_event(event)
 
-    def stop(self) -> None:
-        self._process.send_signal(signal.SIGINT)
-        try:
-            self._process.wait(15)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._log.close()
-
 
 @contextmanager
 def started(folder: Path) -> Generator[Sandbox]:
     """Run the command for the length of a block; what it kept is validated after it."""
     running = Sandbox(folder)
     try:
-        running.wait()
+        running.start()
+        running.panel("state")
         yield running
+        running.stop(signal.SIGINT)
     finally:
-        running.stop()
+        running.close()
     running.check_what_it_keeps()
