@@ -39,10 +39,11 @@ class Mutant(NamedTuple):
 
 
 MUTANTS: Final = (
-    Mutant("ties count as later", compares("proven_next", "created", "as_of", by=">="), WEIGHED),
-    Mutant("ties count as later, explored", compares("proven_next", "created", "as_of", by=">="), CONVERGES),
-    Mutant("the chain is not looked at", forces("proven_next", "previous", to=True), WEIGHED),
-    Mutant("later is not looked at", forces("proven_next", "as_of", to=True), CONVERGES),
+    Mutant("ties count as later", compares("proven_next", "created", "as_of", by="<"), WEIGHED),
+    Mutant("ties count as later, explored", compares("proven_next", "created", "as_of", by="<"), CONVERGES),
+    Mutant("the chain is not looked at", replaces("proven_next",
+           "evidence.previous.completed_by(known.facts) == known.facts", "True"), WEIGHED),
+    Mutant("later is not looked at", forces("proven_next", "as_of", to=False), CONVERGES),
     Mutant("every webhook is proven", returns("proven_next", "True"), CONVERGES),
     Mutant("no fence", returns("nothing_arrived_since", "True"), CONVERGES),
     Mutant("no fence, cell by cell", returns("nothing_arrived_since", "True"), WEIGHED),

@@ -22,7 +22,7 @@ from msgspec.structs import replace
 
 import interlock
 from interlock.engine.core.access import DAY, access
-from interlock.engine.core.catalogue import AccessPolicy, Catalogue
+from interlock.engine.core.catalogue import AccessPolicy
 from interlock.engine.core.invoices import Invoice, merge
 from interlock.engine.core.machine import decide
 from interlock.engine.core.states import ENDED, Kind, Outcome, State
@@ -42,7 +42,7 @@ from interlock.engine.wire import objects as wire
 from interlock.engine.wire import reading, signature
 from tests.reliability.bodies import MONTH, START, VERSIONS, customer, event, invoice, subscription
 from tests.reliability.cells import cells, known_in
-from tests.reliability.crowd import Crowd
+from tests.reliability.crowd import CATALOGUE, Crowd
 from tests.reliability.explore import Exploration
 from tests.reliability.histories import histories, seconds, story
 from tests.reliability.laboratory import Laboratory
@@ -132,7 +132,7 @@ def small_histories_converge() -> None:
 
 
 def _whole(work: Callable[[Unit], Work[Outcome]], now: float = START) -> Work[Outcome]:
-    unit = Unit(now=now, catalogue=Catalogue(), livemode=False)
+    unit = Unit(now=now, catalogue=CATALOGUE, livemode=False)
     return whole(unit, work(unit))
 
 

@@ -50,12 +50,7 @@ class Process(LiteStore):
             stripe_key="sk_test_0",
             webhook_secrets=(simulation.stripe.secret,),
             database_url="",
-            catalogue=catalogue.Catalogue(
-                plans={
-                    f"plan_{n}": catalogue.Plan(name=price, price=price)
-                    for n, price in enumerate(simulation.stripe.prices)
-                }
-            ),
+            catalogue=_selling(simulation.stripe.prices),
             app_url="https://app.example",
             clock=simulation.clock,
         )

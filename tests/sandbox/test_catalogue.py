@@ -77,7 +77,7 @@ def test_the_panels_page_documents_what_is_there(live: Live) -> None:
 
 def test_the_clock_can_be_followed(live: Live) -> None:
     """`now` is real time and `offset`, so that a service beside the stand-in can go by its clock."""
-    live.post("clock/advance", {"seconds": 3_600})
+    live.panel("clock/advance", {"seconds": 3_600})
     state = live.http.get("/_sandbox/state").json()
     assert abs(state["now"] - time.time() - state["offset"]) < 2
     assert state["offset"] > 3_599

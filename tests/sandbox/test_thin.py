@@ -102,7 +102,7 @@ def test_stream(live: Live) -> None:
     start = int(live.box.clock.now()) // DAY * DAY
     window = {"customer": customer, "start_time": start, "end_time": start + 2 * DAY}
     assert v1.billing.meters.event_summaries.list(of.id, window).data[0].aggregated_value == 202  # pyright: ignore
-    live.post("clock/advance", {"seconds": 901})
+    live.panel("clock/advance", {"seconds": 901})
     (event,) = v2.core.events.list({"types": ["v1.billing.meter.no_meter_found"]}).data
     assert v2.core.events.retrieve(event.id).type == "v1.billing.meter.no_meter_found"
     with pytest.raises(stripe.StripeError, match="expired"):
