@@ -141,7 +141,7 @@ class Interlock:
 
     async def metrics(self) -> dict[str, float]:
         """Return counters and gauges by their Prometheus names."""
-        waiting = await self._store.read(records.waiting_questions)
+        waiting = await self._store.read(lambda: records.waiting(records.QUESTION))
         unknown = await self._store.read(count_unknown)
         counts = {f'interlock_webhooks_total{{outcome="{name}"}}': n for name, n in sorted(self._runner.counts.items())}
         return {

@@ -22,7 +22,7 @@ from interlock.engine.flow.runner import Runner
 from interlock.engine.store import Store, Work
 from interlock.engine.units import records
 from interlock.engine.units.evidence import Reading, take_answer
-from interlock.engine.units.records import Question
+from interlock.engine.units.records import QUESTION, Question
 from interlock.engine.wire.client import StripeClient, Unreadable
 
 log = logging.getLogger("interlock.asker")
@@ -33,15 +33,20 @@ LEASE_MS: Final = 10_000
 """How long a question is one asker's.  A slower answer may be doubled by another asker's, which does no harm."""
 _PAUSES: Final = (0.5, 1.0, 2.0, 4.0, 8.0)
 _LONGEST_SLEEP: Final = 5.0
+_MOST_ERROR: Final = 500
 
 
 def claim(now_ms: int, limit: int) -> Work[list[Question]]:
     """Lease what is due; the lease of a process that dies ends by itself."""
     questions: list[Question] = []
-    for subscription_id, attempts in (yield from records.lease_questions(now_ms, now_ms + LEASE_MS, limit)):
-        evidence = yield from records.evidence_of(subscription_id)
-        questions.append(Question(subscription_id, evidence, attempts))
+    for job in (yield from records.lease(QUESTION, now_ms, now_ms + LEASE_MS, limit)):
+        evidence = yield from records.evidence_of(job.key)
+        questions.append(Question(job.key, evidence, job.attempts))
     return questions
+
+
+def _again(question: Question, due_ms: int, error: str) -> Work[None]:
+    return records.postpone(QUESTION, question.subscription_id, due_ms, error=error[:_MOST_ERROR])
 
 
 class Asker:
@@ -98,7 +103,7 @@ class Asker:
 
     async def _sleep_until_due(self) -> None:
         try:
-            due = (await self._store.read(records.waiting_questions)).next_due
+            due = (await self._store.read(lambda: records.waiting(QUESTION))).next_due
         except StoreUnavailable:
             due = None
         seconds = _LONGEST_SLEEP if due is None else min(due / 1000 - self._clock(), _LONGEST_SLEEP)
@@ -130,7 +135,7 @@ class Asker:
         log.warning("asking Stripe about %s: %s; again in %.1f s", question.subscription_id, error, pause)
         due_ms = int((self._clock() + pause) * 1000)
         try:
-            await self._store.write(lambda: records.postpone_question(question.subscription_id, due_ms))
+            await self._store.write(lambda: _again(question, due_ms, str(error)))
         except StoreUnavailable:
             log.warning("could not note when to ask again about %s", question.subscription_id)
         self._runner.questions.set()
@@ -144,6 +149,6 @@ class Asker:
         outcome = await self._runner.run(lambda unit: take_answer(reading, unit), about=about)
         if outcome is Outcome.PENDING:
             due_ms = int(self._clock() * 1000)
-            await self._store.write(lambda: records.postpone_question(reading.subscription_id, due_ms))
+            await self._store.write(lambda: records.postpone(QUESTION, reading.subscription_id, due_ms))
             self._runner.questions.set()
         return outcome

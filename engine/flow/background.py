@@ -14,14 +14,17 @@ from interlock.engine.config import Config
 from interlock.engine.errors import InterlockError, StoreUnavailable, place_of
 from interlock.engine.flow.runner import Runner
 from interlock.engine.flow.sweep import Difference, Sweep
-from interlock.engine.store import Store
+from interlock.engine.store import Store, Work
 from interlock.engine.units import records
 from interlock.engine.units.prices import look_again, remember
 from interlock.engine.units.projection import ask, touch
 
 log = logging.getLogger("interlock")
 
+SWEEP: Final = "sweep"
+"""The kind of the one job that says when the next sweep is due."""
 _TICK_SECONDS: Final = 1.0
+_LOOK_AGAIN_SECONDS: Final = 60.0
 _CHECK_SECONDS: Final = 60.0
 _FORGET_SECONDS: Final = 3600.0
 _DAY: Final = 86_400
@@ -43,7 +46,7 @@ class Background:
         """Start the tasks, and others by name."""
         work = {**others, "clock": self._follow_clock, "dates": self._check_dates, "memory": self._remember_prices}
         if self._config.reconcile_every > 0:
-            work["sweep"] = self._sweep_now_and_then
+            work["sweep"] = self._sweep_when_due
         if self._config.retention_days > 0:
             work["retention"] = self._forget_old_payloads
         self._tasks = [asyncio.create_task(_for_ever(name, run), name=name) for name, run in work.items()]
@@ -65,16 +68,32 @@ class Background:
         self.drifted += len({difference.subscription_id for difference in found})
         return found
 
-    async def _sweep_now_and_then(self) -> None:
+    async def _sweep_when_due(self) -> None:
+        """Sweep `reconcile_every` seconds after the last sweep ended, so at once if that was long before the start."""
+        every = self._config.reconcile_every
         while True:
-            await asyncio.sleep(self._config.reconcile_every)
             try:
+                await asyncio.sleep(await self._seconds_to_sweep())
                 # With several nodes one of them sweeps, and the others find it done.
-                async with self._store.alone("sweep", self._config.reconcile_every / 2) as mine:
+                async with self._store.alone("sweep", every / 2) as mine:
                     if mine:
                         await self.sweep()
+                        await self._store.write(lambda: _next_sweep(self._in_ms(every)))
+                if not mine:
+                    await asyncio.sleep(min(every, _LOOK_AGAIN_SECONDS))
             except InterlockError as error:
                 log.warning("the sweep stopped early: %s", error)
+                await asyncio.sleep(every)
+
+    async def _seconds_to_sweep(self) -> float:
+        due = (await self._store.read(lambda: records.waiting(SWEEP))).next_due
+        if due is None:  # the first start on this database
+            due = self._in_ms(self._config.reconcile_every)
+            await self._store.write(lambda: _next_sweep(due))
+        return max(due / 1000 - self._config.clock(), 0.0)
+
+    def _in_ms(self, seconds: float) -> int:
+        return int((self._config.clock() + seconds) * 1000)
 
     async def _check_dates(self) -> None:
         """Ask about the subscriptions of which a date has passed that must have brought a change, each minute."""
@@ -122,6 +141,11 @@ class Background:
             except StoreUnavailable as error:
                 log.warning("old payloads could not be forgotten: %s", error)
             await asyncio.sleep(_FORGET_SECONDS)
+
+
+def _next_sweep(due_at: int) -> Work[None]:
+    yield from records.enqueue(SWEEP, "", due_at)
+    yield from records.postpone(SWEEP, "", due_at)
 
 
 async def _for_ever(name: str, run: Callable[[], Awaitable[None]]) -> None:

@@ -27,6 +27,7 @@ from interlock.engine.units.effects import Unit
 from interlock.engine.units.evidence import take
 from interlock.engine.units.prices import note_prices
 from interlock.engine.units.projection import project_all
+from interlock.engine.units.records import QUESTION
 from interlock.engine.wire import events
 from interlock.engine.wire.events import Event
 from interlock.engine.wire.signature import verify
@@ -53,7 +54,7 @@ def whole(unit: Unit, work: Work[T]) -> Work[T]:
     for entry in unit.ledger:
         yield from records.add_decision(entry)
     for subscription_id, after_ms in unit.questions.items():
-        yield from records.add_question(subscription_id, int(unit.now * 1000) + after_ms)
+        yield from records.enqueue(QUESTION, subscription_id, int(unit.now * 1000) + after_ms)
     return result
 
 

@@ -18,7 +18,7 @@ KEYS: Final = {
     "event": "event_id",
     "bill": "invoice_id",
     "decision": "seq",
-    "ask": "subscription_id",
+    "queue": "seq",
     "checkout": "session_id",
     "memo": "name",
     "price": "price_id",
@@ -54,7 +54,7 @@ class Bulk(Protocol):
         ...
 
     async def finish(self) -> None:
-        """Let the next decision's number come after all that were copied, and take the bookmark out."""
+        """Let the next numbers come after all that were copied, and take the bookmark out."""
         ...
 
     async def close(self) -> None:
@@ -120,7 +120,7 @@ class SqliteBulk:
             raise
 
     async def finish(self) -> None:
-        self._run("DELETE FROM memo WHERE name = $1", BOOKMARK)  # AUTOINCREMENT follows by itself
+        self._run("DELETE FROM memo WHERE name = $1", BOOKMARK)  # the next number follows the highest by itself
 
     async def close(self) -> None:
         await self._closing.aclose()
@@ -177,9 +177,9 @@ class PostgresBulk:
 
     async def finish(self) -> None:
         async with self._raw.transaction():
-            await self._raw.execute(
-                "SELECT setval(pg_get_serial_sequence('decision', 'seq'), max(seq)) FROM decision HAVING count(*) > 0"
-            )
+            for table in [table for table, key in KEYS.items() if key == "seq"]:
+                sequence = f"pg_get_serial_sequence('{table}', 'seq')"
+                await self._raw.execute(f"SELECT setval({sequence}, max(seq)) FROM {table} HAVING count(*) > 0")
             await self._raw.execute("DELETE FROM memo WHERE name = $1", BOOKMARK)
         await self._raw.execute("ANALYZE")
 

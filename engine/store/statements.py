@@ -35,8 +35,15 @@ import msgspec
 
 from interlock.engine.errors import BadConfiguration
 
-SQLITE: Final = {"int": "integer", "blob": "blob", "serial": "integer PRIMARY KEY", "strict": "STRICT"}
+SQLITE: Final = {
+    "database": "sqlite",
+    "int": "integer",
+    "blob": "blob",
+    "serial": "integer PRIMARY KEY",
+    "strict": "STRICT",
+}
 POSTGRES: Final = {
+    "database": "postgres",
     "int": "bigint",
     "blob": "bytea",
     "serial": "bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
@@ -200,11 +207,12 @@ STATEMENTS: Final = read_statements(files(__package__ or "").joinpath("statement
 
 
 def migrations(words: dict[str, str]) -> list[Migration]:
-    """Return the schema's steps in order, in the words of one database."""
+    """Return the schema's steps in order, in the words of one database; a step may have a file for each."""
     folder = files(__package__ or "").joinpath("migrations")
     steps: list[Migration] = []
     for file in sorted(folder.iterdir(), key=lambda file: file.name):
-        if not file.name.endswith(".sql"):
+        _, *database, ending = file.name.split(".")
+        if ending != "sql" or database not in ([], [words["database"]]):
             continue
         text = file.read_text("utf-8")
         checksum = hashlib.sha256(text.encode()).hexdigest()

@@ -4,14 +4,14 @@
 -- Whether an event is stored already.
 -- about: event :event_id
 -- reads: event
-SELECT 1 FROM event WHERE event_id = :event_id
+SELECT 1 FROM event WHERE event_id = :event_id AND account = :account
 
 -- name: event_insert!
 -- Store an event with its outcome.
 -- about: event :event_id
 -- writes: event, one row
-INSERT INTO event (event_id, type, created, received_at, subscription_id, customer_id, outcome, payload)
-VALUES (:event_id, :type, :created, :received_at, :subscription_id, :customer_id, :outcome, :payload)
+INSERT INTO event (event_id, account, type, created, received_at, subscription_id, customer_id, outcome, payload)
+VALUES (:event_id, :account, :type, :created, :received_at, :subscription_id, :customer_id, :outcome, :payload)
 
 -- name: event_outcome!
 -- Set what came of an event that waited.
@@ -53,7 +53,7 @@ WHERE subscription_id = :subscription_id /*lock*/
 -- about: subscription :subscription_id
 -- writes: subscription, one row
 INSERT INTO subscription (subscription_id, state, as_of, evidence, since) VALUES (:subscription_id, 'none', 0, 0, 0)
-ON CONFLICT (subscription_id) DO NOTHING
+ON CONFLICT (subscription_id, account) DO NOTHING
 
 -- name: subscription_put!
 -- Write the whole row of a subscription.  The row of an ended one keeps its state, whatever is said.
@@ -63,7 +63,7 @@ INSERT INTO subscription (subscription_id, customer_id, user_id, state, as_of, e
     billing, missing_since, check_at, unknown_prices)
 VALUES (:subscription_id, :customer_id, :user_id, :state, :as_of, :evidence, :since, :unpaid_since, :unknown_status, :facts,
     :billing, :missing_since, :check_at, :unknown_prices)
-ON CONFLICT (subscription_id) DO UPDATE SET customer_id = excluded.customer_id, user_id = excluded.user_id,
+ON CONFLICT (subscription_id, account) DO UPDATE SET customer_id = excluded.customer_id, user_id = excluded.user_id,
     state = excluded.state, as_of = excluded.as_of, evidence = excluded.evidence, since = excluded.since,
     unpaid_since = excluded.unpaid_since, unknown_status = excluded.unknown_status, facts = excluded.facts,
     billing = excluded.billing, missing_since = excluded.missing_since, check_at = excluded.check_at,
@@ -132,7 +132,7 @@ INSERT INTO bill (invoice_id, subscription_id, created, status, attempt_count, f
     next_attempt, hosted_url, period_end, is_first, heard_at)
 VALUES (:invoice_id, :subscription_id, :created, :status, :attempt_count, :failed_at, :failure_code, :failure_attempt, :finalized_at,
     :next_attempt, :hosted_url, :period_end, :is_first, :reported_at)
-ON CONFLICT (invoice_id) DO UPDATE SET status = excluded.status, attempt_count = excluded.attempt_count,
+ON CONFLICT (invoice_id, account) DO UPDATE SET status = excluded.status, attempt_count = excluded.attempt_count,
     failed_at = excluded.failed_at, failure_code = excluded.failure_code, failure_attempt = excluded.failure_attempt,
     finalized_at = excluded.finalized_at, next_attempt = excluded.next_attempt, hosted_url = excluded.hosted_url,
     period_end = excluded.period_end, is_first = excluded.is_first, heard_at = excluded.heard_at
@@ -179,7 +179,7 @@ SELECT customer_id, user_id, checkout_user_id, as_of, deleted FROM customer WHER
 -- writes: customer, one row
 INSERT INTO customer (customer_id, user_id, checkout_user_id, as_of, deleted)
 VALUES (:customer_id, :user_id, :checkout_user_id, :as_of, :deleted)
-ON CONFLICT (customer_id) DO UPDATE SET user_id = excluded.user_id, checkout_user_id = excluded.checkout_user_id,
+ON CONFLICT (customer_id, account) DO UPDATE SET user_id = excluded.user_id, checkout_user_id = excluded.checkout_user_id,
     as_of = excluded.as_of, deleted = excluded.deleted
 
 -- name: customer_of_user
@@ -206,7 +206,7 @@ FROM users WHERE user_id = :user_id
 -- Make the row of a user who was never seen, so that it can be locked.
 -- about: user :user_id
 -- writes: users, one row
-INSERT INTO users (user_id) VALUES (:user_id) ON CONFLICT (user_id) DO NOTHING
+INSERT INTO users (user_id) VALUES (:user_id) ON CONFLICT (user_id, account) DO NOTHING
 
 -- name: users_lock^
 -- One user, the row locked.
@@ -271,8 +271,8 @@ SELECT user_id FROM users WHERE shown_until <= :now ORDER BY shown_until LIMIT 1
 -- name: decision_insert!
 -- Enter a decision in the ledger.
 -- writes: decision, one row
-INSERT INTO decision (at, event_id, event_type, source, user_id, subscription_id, fired, from_state, to_state, outcome, guard)
-VALUES (:at, :event_id, :event_type, :source, :user_id, :subscription_id, :fired, :from_state, :to_state, :outcome, :guard)
+INSERT INTO decision (at, event_id, event_type, source, user_id, subscription_id, fired, from_state, to_state, outcome, guard, facts, changed, actor, why)
+VALUES (:at, :event_id, :event_type, :source, :user_id, :subscription_id, :fired, :from_state, :to_state, :outcome, :guard, :facts, :changed, :actor, :why)
 
 -- name: decision_link!
 -- The user of a subscription became known: what was decided before is theirs too.
@@ -294,44 +294,59 @@ WHERE user_id = :user_id AND seq < :before ORDER BY seq DESC LIMIT :limit
 SELECT subscription_id, from_state, to_state FROM decision
 WHERE user_id = :user_id AND outcome = 'applied' AND from_state IS NOT NULL ORDER BY seq DESC LIMIT 100
 
--- name: ask_put!
--- Note that Stripe is to be asked about a subscription; the earlier time counts.
--- about: subscription :subscription_id
--- writes: ask, one row
-INSERT INTO ask (subscription_id, due_at) VALUES (:subscription_id, :due_at)
-ON CONFLICT (subscription_id) DO UPDATE SET due_at = CASE WHEN excluded.due_at < ask.due_at THEN excluded.due_at ELSE ask.due_at END
+-- name: queue_put!
+-- Queue what is to be done; where the same is queued already the earlier time counts, and one given up is begun again.
+-- about: job :key
+-- writes: queue, one row
+INSERT INTO queue (kind, key, name, payload, due_at) VALUES (:kind, :key, :name, :payload, :due_at)
+ON CONFLICT (kind, key, name, account) DO UPDATE SET dead = NULL,
+    due_at = CASE WHEN excluded.due_at < queue.due_at THEN excluded.due_at ELSE queue.due_at END
 
--- name: ask_claim
--- Lease the questions that are due, so that nobody else asks them meanwhile.
--- writes: ask
+-- name: queue_claim
+-- Lease what is due of a kind, of each key the oldest alone, so that nobody else does it meanwhile.
+-- writes: queue
 WITH due AS MATERIALIZED (
-    SELECT subscription_id FROM ask WHERE CASE WHEN lease_until > due_at THEN lease_until ELSE due_at END <= :now
+    SELECT seq FROM queue AS one
+    WHERE kind = :kind AND dead IS NULL AND CASE WHEN lease_until > due_at THEN lease_until ELSE due_at END <= :now
+        AND seq = (SELECT min(older.seq + 0) FROM queue AS older
+            WHERE older.key = one.key AND older.kind = one.kind AND coalesce(older.dead, '') = '')
     ORDER BY CASE WHEN lease_until > due_at THEN lease_until ELSE due_at END LIMIT :limit /*claim*/)
-UPDATE ask SET lease_until = :lease_until, attempts = attempts + 1
-WHERE subscription_id IN /*keys*/ ( SELECT subscription_id FROM due /*keys*/ )
-RETURNING subscription_id, attempts
+UPDATE queue SET lease_until = :lease_until, attempts = attempts + 1 WHERE seq IN /*keys*/ ( SELECT seq FROM due /*keys*/ )
+RETURNING key, name, payload, attempts
 
--- name: ask_next^
--- When the next question is due, and how many there are.
--- reads: ask
-SELECT (SELECT min(CASE WHEN lease_until > due_at THEN lease_until ELSE due_at END) FROM ask), (SELECT count(*) FROM ask)
+-- name: queue_next^
+-- When the next of a kind is due, and how many wait.
+-- reads: queue
+SELECT min(CASE WHEN lease_until > due_at THEN lease_until ELSE due_at END), count(*) FROM queue
+WHERE kind = :kind AND dead IS NULL
 
--- name: ask_again!
--- Ask again at a time, whoever has the lease.
--- about: subscription :subscription_id
--- writes: ask, one row
-UPDATE ask SET due_at = :due_at, lease_until = 0 WHERE subscription_id = :subscription_id
+-- name: queue_again!
+-- Do it at a later time; its lease is over.
+-- about: job :key
+-- writes: queue, one row
+UPDATE queue SET due_at = :due_at, lease_until = 0, last_error = :last_error WHERE key = :key AND kind = :kind AND name = :name
 
--- name: ask_done!
--- A question is answered.
--- about: subscription :subscription_id
--- writes: ask, one row
-DELETE FROM ask WHERE subscription_id = :subscription_id
+-- name: queue_done!
+-- It is done.
+-- about: job :key
+-- writes: queue, one row
+DELETE FROM queue WHERE key = :key AND kind = :kind AND name = :name
 
--- name: ask_free_leases!
+-- name: queue_bury!
+-- It is given up, and stays to be looked at.
+-- about: job :key
+-- writes: queue, one row
+UPDATE queue SET dead = :dead, lease_until = 0 WHERE key = :key AND kind = :kind AND name = :name
+
+-- name: queue_dead
+-- What was given up, the oldest first.
+-- reads: queue
+SELECT seq, kind, key, name, attempts, last_error, dead FROM queue WHERE dead IS NOT NULL ORDER BY seq LIMIT :limit
+
+-- name: queue_free_leases!
 -- Forget every lease, where no other process can hold one.
--- writes: ask
-UPDATE ask SET lease_until = 0
+-- writes: queue
+UPDATE queue SET lease_until = 0
 
 -- name: checkout_open^
 -- The open checkout session of a user.
@@ -350,13 +365,14 @@ SELECT session_id FROM checkout WHERE status = 'open' ORDER BY session_id
 -- writes: checkout, one row
 INSERT INTO checkout (session_id, user_id, intent, url, expires_at, status)
 VALUES (:session_id, :user_id, :intent, :url, :expires_at, 'open')
-ON CONFLICT (session_id) DO NOTHING
+ON CONFLICT (session_id, account) DO NOTHING
 
 -- name: checkout_close^
 -- Close an open checkout session; returns whose it was, nothing where it was not open.
 -- about: checkout :session_id
 -- writes: checkout, one row
-UPDATE checkout SET status = :status WHERE session_id = :session_id AND status = 'open' RETURNING user_id
+UPDATE checkout SET status = :status WHERE session_id = :session_id AND account = '' AND status NOT IN ('complete', 'expired')
+RETURNING user_id
 
 -- name: memo_get^
 -- A value that the program keeps under a name.

@@ -11,8 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
+
 from interlock.engine.core.catalogue import Catalogue
-from interlock.engine.core.states import Decision, Outcome, Subscription
+from interlock.engine.core.states import Decision, Facts, Outcome, Subscription
 from interlock.engine.store import Work
 from interlock.engine.units import records
 from interlock.engine.units.records import EventName, LedgerEntry, StoredSubscription
@@ -86,10 +88,12 @@ class Unit:
         subscription_id: str | None,
         *,
         decision: Decision | None = None,
+        before: Facts | None = None,
         outcome: Outcome | None = None,
     ) -> None:
-        """Note an entry for the ledger."""
+        """Note an entry for the ledger; `before` are the facts that were known before the decision."""
         moved = decision is not None and decision.outcome is Outcome.APPLIED
+        facts = decision.after.facts if decision is not None and moved else None
         entry = LedgerEntry(
             at=int(self.now),
             event_id=event.id if event else None,
@@ -102,6 +106,8 @@ class Unit:
             to_state=decision.after.state.value if decision and moved else None,
             outcome=(decision.outcome if decision else outcome or Outcome.IGNORED).value,
             guard=decision.guard if decision else None,
+            facts=msgspec.json.encode(facts) if facts else None,
+            changed=_changed(before, facts) if facts and before else None,
         )
         self.ledger.append(entry)
 
@@ -109,3 +115,8 @@ class Unit:
         """The subscriptions that were changed, each as it is stored and as it is to be."""
         pairs = ((self._stored[subscription_id], after) for subscription_id, after in self._noted.items())
         return [(before, after) for before, after in pairs if before != after]
+
+
+def _changed(before: Facts, after: Facts) -> str:
+    """Name the facts that differ."""
+    return ",".join(name for name in Facts.__struct_fields__ if getattr(before, name) != getattr(after, name))

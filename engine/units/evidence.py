@@ -25,7 +25,7 @@ from interlock.engine.units.owners import (
     owner_of,
     owner_of_customer,
 )
-from interlock.engine.units.records import EventName, StoredEvent, StoredSubscription
+from interlock.engine.units.records import QUESTION, EventName, StoredEvent, StoredSubscription
 from interlock.engine.wire.events import Event
 from interlock.engine.wire.reports import CustomerReport
 
@@ -53,7 +53,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
 def take(event: Event, body: bytes, unit: Unit) -> Work[Outcome]:
     """Store one event and decide it.  Returns its outcome; `duplicate` where the id was here before."""
-    if (yield from records.event_seen(event.id)):
+    if (yield from records.event_seen(event.id, event.account or "")):
         return Outcome.DUPLICATE
     outcome, about = Outcome.IGNORED, event.subscription_id
     if event.of_interest and event.account is None and event.livemode in (None, unit.livemode):
@@ -64,6 +64,7 @@ def take(event: Event, body: bytes, unit: Unit) -> Work[Outcome]:
     payload = isal_zlib.compress(body, 1)  # pyright: ignore[reportUnknownMemberType] - zlib's format, a third of its time
     stored = StoredEvent(
         event_id=event.id,
+        account=event.account or "",
         type=event.type,
         created=event.created,
         received_at=int(unit.now),
@@ -160,7 +161,7 @@ def take_answer(reading: Reading, unit: Unit) -> Work[Outcome]:
     source = "webhook" if waiting else reading.source
     owner = yield from _note_decision(held, decision, reading.facts, newest, source, unit)
     yield from _close_waiting(waiting, decision.outcome, owner, reading.subscription_id, unit)
-    yield from records.close_question(reading.subscription_id)
+    yield from records.done(QUESTION, reading.subscription_id)
     return decision.outcome
 
 
@@ -189,7 +190,7 @@ def _no_such_subscription(reading: Reading, unit: Unit) -> Work[Outcome]:
         unit.put(msgspec.structs.replace(known, missing_since=int(unit.now)), held.user_id)
     waits = MISSING_SECONDS - (int(unit.now) - (known.missing_since or int(unit.now)))
     if known.state in LIVING and waits > 0:
-        yield from records.close_question(reading.subscription_id)
+        yield from records.done(QUESTION, reading.subscription_id)
         unit.ask(reading.subscription_id, waits * 1000)
         return Outcome.FAILED
     waiting = yield from records.pending_events(reading.subscription_id)
@@ -204,7 +205,7 @@ def _no_such_subscription(reading: Reading, unit: Unit) -> Work[Outcome]:
         for event in waiting:
             yield from records.set_outcome(event.id, outcome.value)
             unit.record(event, "webhook", held.user_id, reading.subscription_id, outcome=outcome)
-    yield from records.close_question(reading.subscription_id)
+    yield from records.done(QUESTION, reading.subscription_id)
     return outcome
 
 
@@ -226,7 +227,7 @@ def _note_decision(
     if decision.outcome is Outcome.PENDING or (isinstance(event, Event) and _lacks_parts(decision)):
         unit.ask(after.subscription_id)
     if event is not None or decision.outcome is not Outcome.UNCHANGED:  # a sweep that finds nothing leaves no entry
-        unit.record(event, source, owner, after.subscription_id, decision=decision)
+        unit.record(event, source, owner, after.subscription_id, decision=decision, before=known.facts)
     if owner is not None and held.user_id is None and known.evidence:
         yield from records.link_decisions(after.subscription_id, owner)
     newly_theirs = owner != held.user_id or known.facts is None

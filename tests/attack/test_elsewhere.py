@@ -32,7 +32,7 @@ UNMAPPED = [
 ]  # fmt: skip
 LOOKED_AT: dict[str, str] = {
     "customer": "*", "subscription": "*", "bill": "*", "users": "*", "checkout": "*",
-    "ask": "subscription_id",  # when a question of an earlier test is asked again is not what is looked at here
+    "queue": "seq",  # when a question of an earlier test is asked again is not what is looked at here
 }  # fmt: skip
 
 

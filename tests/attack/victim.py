@@ -73,7 +73,7 @@ class Victim(Process):
 
     def rows(self) -> dict[str, int]:
         """How many rows each table has; the tables that hold none of what came from outside are left out."""
-        tables = ["customer", "subscription", "bill", "users", "event", "decision", "ask", "checkout"]
+        tables = ["customer", "subscription", "bill", "users", "event", "decision", "queue", "checkout"]
         return {table: self.query(f"SELECT count(*) FROM {table}")[0][0] for table in tables}
 
     def on_disk(self) -> Iterator[bytes]:

@@ -153,13 +153,14 @@ class Laboratory:
             for twin, status in enumerate(objects):
                 if status:
                     outcome = "pending" if status == WAITING else "stale"
-                    row = (event_id(change, twin), "t", change, NOW, SUB, None, outcome, None)
-                    run("INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+                    row = (event_id(change, twin), "", "t", change, NOW, SUB, None, outcome, None)
+                    run(f"INSERT INTO event VALUES ({_marks(row)})", row)
         for bill in stored.bills:
             run(f"INSERT INTO bill VALUES ({_marks(bill)})", bill)
         if stored.question is not None:
             lease = LATER + LEASE_MS if stored.question == LEASED else 0
-            run("INSERT INTO ask VALUES (?, ?, ?, ?)", (SUB, NOW * 1000, lease, 1))
+            queued = ("question", SUB, NOW * 1000, lease, 1)
+            run("INSERT INTO queue (kind, key, due_at, lease_until, attempts) VALUES (?, ?, ?, ?, ?)", queued)
 
     def _read(self, before: Stored) -> tuple[Stored, bool]:
         run = self._connection.execute
@@ -173,7 +174,7 @@ class Laboratory:
             for change, objects in enumerate(before.events)
         )
         bills = tuple(run("SELECT * FROM bill ORDER BY invoice_id"))
-        questions = run("SELECT lease_until FROM ask").fetchall()
+        questions = run("SELECT lease_until FROM queue").fetchall()
         question = (LEASED if questions[0][0] > LATER else FREE) if questions else None
         return Stored(tuple(row) if rows else None, events, bills, question), before.row is None or evidence > EVIDENCE
 

@@ -159,7 +159,7 @@ def what_waits_is_asked_and_settled() -> None:
     assert _answer(connection, question, active, START + 3) is Outcome.PENDING, "overtaken"
     (question,) = commit(connection, claim(START * 1000 + 60_000, 8))
     assert _answer(connection, question, due, START + 9) is Outcome.APPLIED
-    assert table(connection, "SELECT * FROM ask") == []
+    assert table(connection, "SELECT * FROM queue") == []
     outcomes = dict(table(connection, "SELECT event_id, outcome FROM event"))
     assert outcomes == {"evt_1": "applied", "evt_2": "stale", "evt_3": "stale", "evt_4": "applied"}
     applied = table(connection, "SELECT event_id FROM decision WHERE outcome = 'applied' ORDER BY seq")
@@ -175,7 +175,7 @@ def a_404_is_fenced() -> None:
     _take(connection, event(CREATED, START, subscription(), id="evt_2"))
     nothing = Reading(subscription_id="sub_1", facts=None, date=0, evidence_at_ask=question.evidence)
     assert commit(connection, _whole(lambda unit: take_answer(nothing, unit))) is Outcome.PENDING
-    assert table(connection, "SELECT count(*) FROM ask") == [(1,)]
+    assert table(connection, "SELECT count(*) FROM queue") == [(1,)]
 
 
 def others_events_touch_nothing() -> None:

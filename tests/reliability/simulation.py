@@ -294,7 +294,7 @@ class Simulation:
             outbox.hurry(self.clock())
             await asyncio.sleep(QUIET)
             alive = self._process is not None and self._process.alive
-            asks = self.database.execute("SELECT count(*) FROM ask").fetchone()[0]
+            asks = self.database.execute("SELECT count(*) FROM queue").fetchone()[0]
             if alive and not asks and not self._sending and not outbox.pending:
                 return
         raise Broken("something is never settled", self.trace)

@@ -135,7 +135,7 @@ def _delivery(body: bytes) -> Work[Outcome]:
 
 
 def _everything(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
-    names = ("subscription", "event", "decision", "users", "ask", "bill", "customer")
+    names = ("subscription", "event", "decision", "users", "queue", "bill", "customer")
     return [row for name in names for row in table(connection, f"SELECT * FROM {name}")]
 
 

@@ -25,6 +25,7 @@ from interlock.engine.flow.sweep import Sweep
 from interlock.engine.store import Store
 from interlock.engine.store.opening import open_store
 from interlock.engine.units import records
+from interlock.engine.units.records import QUESTION
 from interlock.engine.wire.client import StripeClient
 from interlock.engine.wire.events import EVENT_TYPES
 from tests.kit.scale import Figure
@@ -75,7 +76,7 @@ class Service:
     async def settled(self) -> None:
         """Wait until nothing is asked any more."""
         async with asyncio.timeout(120):
-            while (await self.store.read(records.waiting_questions)).count:  # noqa: ASYNC110 - it is a row in a database
+            while (await self.store.read(lambda: records.waiting(QUESTION))).count:  # noqa: ASYNC110 - it is a row in a database
                 await asyncio.sleep(0.02)
 
 

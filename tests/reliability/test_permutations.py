@@ -113,7 +113,7 @@ def _check_ledger(execute: Callable[[str], Any]) -> None:
     )
     assert execute(twice).fetchone()[0] == 0
     assert execute("SELECT count(*) FROM event WHERE outcome = 'pending'").fetchone()[0] == 0
-    assert execute("SELECT count(*) FROM ask").fetchone()[0] == 0
+    assert execute("SELECT count(*) FROM queue").fetchone()[0] == 0
     lives = "SELECT count(*) FROM decision WHERE from_state IN ('canceled', 'incomplete_expired')"
     assert execute(lives).fetchone()[0] == 0
 

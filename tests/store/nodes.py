@@ -90,7 +90,7 @@ async def settled(database: Database, seconds: float = 90) -> None:
     """Wait until nothing is left to ask of Stripe; how long that takes on a busy machine is no promise."""
     until = time.monotonic() + seconds
     while True:
-        rows = await database.look("SELECT count(*) FROM ask")
+        rows = await database.look("SELECT count(*) FROM queue")
         rows += await database.look("SELECT count(*) FROM event WHERE outcome IN ('pending', 'unlinked')")
         if rows == [(0,), (0,)]:
             return

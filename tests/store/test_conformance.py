@@ -66,7 +66,7 @@ async def test_a_unit_that_fails_leaves_nothing_and_its_neighbours_stay(database
         yield from note(f"half {number}", "written before the fault")
         if number % 2:
             raise BadEvent("a fault of its own")
-        yield from many(("decision_insert", (0, "evt_none", None, "webhook", *[None] * 5, "applied", None)))
+        yield from many(("decision_insert", (0, "evt_none", None, "webhook", *[None] * 5, "applied", *[None] * 5)))
 
     async with database.open() as store:
         good = [store.write(lambda n=n: note(f"good {n}", "yes"), about=(f"g{n}",)) for n in range(10)]
@@ -164,7 +164,7 @@ async def test_every_order_of_a_lifecycle_ends_at_stripes_truth(database: Databa
     assert await database.look("SELECT count(*) FROM event") == [(600,)]
     open_ones = "SELECT count(*) FROM event WHERE outcome IN ('pending', 'unlinked')"
     assert await database.look(open_ones) == [(0,)]
-    assert await database.look("SELECT count(*) FROM ask") == [(0,)]
+    assert await database.look("SELECT count(*) FROM queue") == [(0,)]
     assert await database.look("SELECT count(*) FROM users WHERE shown IS NOT NULL") == [(120,)]
 
 

@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 
 from interlock.engine.errors import BadConfiguration, StoreUnavailable
+from interlock.engine.store import Work
+from interlock.engine.units import records
+from interlock.engine.units.records import Waiting
 from tests.store.conftest import Database
 from tests.store.life import many
 
@@ -15,7 +18,7 @@ pytestmark = pytest.mark.anyio
 
 Query = tuple[str, tuple[Any, ...]]
 
-EVENT: Query = ("event_insert", ("evt_1", "t", 1, 1, "sub_1", "cus_1", "applied", b"x"))
+EVENT: Query = ("event_insert", ("evt_1", "", "t", 1, 1, "sub_1", "cus_1", "applied", b"x"))
 START: Query = ("subscription_start", ("sub_1",))
 USER: Query = ("users_ensure", ("u_1",))
 
@@ -25,7 +28,7 @@ def put(state: str, *, subscription_id: str = "sub_1", evidence: int = 1, facts:
 
 
 def decision(outcome: str = "applied", *, event_id: str | None = "evt_1", source: str = "webhook") -> Query:
-    return "decision_insert", (1, event_id, "t", source, "u_1", "sub_1", "update", None, None, outcome, None)
+    return "decision_insert", (1, event_id, "t", source, "u_1", "sub_1", "update", None, None, outcome, *[None] * 5)
 
 
 def bill(subscription_id: str = "sub_1", *, attempts: int = 0) -> Query:
@@ -49,7 +52,7 @@ FORBIDDEN: dict[str, tuple[Query, ...]] = {
     "evidence below nothing": (put("active", evidence=-1),),
     "two open checkouts of a user": (USER, session("cs_1"), session("cs_2")),
     "a checkout of nobody": (session("cs_1", "u_unknown"),),
-    "an outcome that does not exist": (("event_insert", (*EVENT[1][:6], "maybe", None)),),
+    "an outcome that does not exist": (("event_insert", (*EVENT[1][:7], "maybe", None)),),
     "a customer half deleted": (("customer_put", ("cus_1", None, None, 1, 2)),),
     "a version below nothing": (USER, ("users_show", (-1, b"{}", None, "c", 1, None, None, "u_1"))),
 }
@@ -82,29 +85,63 @@ async def test_two_decisions_of_an_event_may_stand_but_one_applied(database: Dat
     assert await database.look("SELECT outcome FROM decision ORDER BY seq") == [("pending",), ("applied",)]
 
 
-async def test_a_question_is_leased_to_one_and_comes_back_when_the_lease_is_over(database: Database) -> None:
-    """Whoever dies with a question loses it; nobody asks what another is asking."""
-    async with database.open() as store:
-        await store.write(lambda: many(*(("ask_put", (f"sub_{n}", 1000 + n)) for n in range(3))))
-        await store.write(lambda: many(("ask_put", ("sub_2", 5000)), ("ask_put", ("sub_1", 900))))  # earlier counts
-        assert await store.read(lambda: many(("ask_next", ()))) == [(900, 3)]
-        assert sorted(await store.write(lambda: many(("ask_claim", (1001, 8, 11_000))))) == [("sub_0", 1), ("sub_1", 1)]
-        assert await store.write(lambda: many(("ask_claim", (1001, 8, 11_000)))) == []
-        assert await store.write(lambda: many(("ask_claim", (1002, 1, 11_000)))) == [("sub_2", 1)]
-        assert await store.read(lambda: many(("ask_next", ()))) == [(11_000, 3)]
-        await store.write(lambda: many(("ask_again", (2_000, "sub_0")), ("ask_done", ("sub_2",))))
-        assert await store.write(lambda: many(("ask_claim", (10_999, 8, 21_000)))) == [("sub_0", 2)]
-        assert await store.write(lambda: many(("ask_claim", (11_000, 8, 21_000)))) == [("sub_1", 2)]
+def put_at(key: str, due_at: int, *, name: str = "") -> Work[None]:
+    return records.enqueue("hook", key, due_at, name=name)
 
 
-async def test_many_askers_at_once_share_the_questions(database: Database) -> None:
-    """However many ask for work at the same moment, each question goes to exactly one of them."""
+def lease(now: int, until: int, limit: int = 8) -> Work[list[tuple[str, str, int]]]:
+    jobs = yield from records.lease("hook", now, until, limit)
+    return sorted((job.key, job.name, job.attempts) for job in jobs)
+
+
+async def test_a_job_is_leased_to_one_and_comes_back_when_the_lease_is_over(database: Database) -> None:
+    """The lease of a process that dies ends by itself; nobody does what another is doing."""
     async with database.open() as store:
-        await store.write(lambda: many(*(("ask_put", (f"sub_{n}", 1)) for n in range(100))))
-        claims = (store.write(lambda: many(("ask_claim", (10, 8, 1000)))) for _ in range(20))
-        got = [row[0] for rows in await asyncio.gather(*claims) for row in rows]
-        got += [row[0] for row in await store.write(lambda: many(("ask_claim", (10, 100, 1000))))]
-    assert sorted(got) == sorted(f"sub_{n}" for n in range(100))
+        for key, due in (("sub_0", 1000), ("sub_1", 1001), ("sub_2", 1002), ("sub_2", 5000), ("sub_1", 900)):
+            await store.write(lambda key=key, due=due: put_at(key, due))  # the earlier time counts
+        assert await store.read(lambda: records.waiting("hook")) == Waiting(900, 3)
+        assert await store.read(lambda: records.waiting("question")) == Waiting(None, 0)
+        assert await store.write(lambda: lease(1001, 11_000)) == [("sub_0", "", 1), ("sub_1", "", 1)]
+        assert await store.write(lambda: lease(1001, 11_000)) == []
+        assert await store.write(lambda: lease(1002, 11_000, 1)) == [("sub_2", "", 1)]
+        assert await store.read(lambda: records.waiting("hook")) == Waiting(11_000, 3)
+        await store.write(lambda: records.postpone("hook", "sub_0", 2_000, error="it was away"))
+        await store.write(lambda: records.done("hook", "sub_2"))
+        assert await store.write(lambda: lease(10_999, 21_000)) == [("sub_0", "", 2)]
+        assert await store.write(lambda: lease(11_000, 21_000)) == [("sub_1", "", 2)]
+
+
+async def test_jobs_of_one_key_go_in_order_and_a_dead_one_makes_way(database: Database) -> None:
+    """The second of a key waits for the first, however early it is due; one given up is there to be looked at."""
+    async with database.open() as store:
+        for name, due in (("first", 500), ("second", 1), ("third", 1)):
+            await store.write(lambda name=name, due=due: put_at("u_1", due, name=name))
+        await store.write(lambda: put_at("u_2", 1, name="other"))
+        assert await store.write(lambda: lease(1000, 5000)) == [("u_1", "first", 1), ("u_2", "other", 1)]
+        assert await store.write(lambda: lease(1000, 5000)) == []
+        await store.write(lambda: records.postpone("hook", "u_1", 1, name="first", error="410"))
+        await store.write(lambda: records.bury("hook", "u_1", "the endpoint is gone", name="first"))
+        (dead,) = await store.read(lambda: records.dead_jobs(10))
+        assert (dead.key, dead.name, dead.last_error, dead.dead) == ("u_1", "first", "410", "the endpoint is gone")
+        assert await store.write(lambda: lease(1000, 5000)) == [("u_1", "second", 1)]
+        await store.write(lambda: records.done("hook", "u_1", name="second"))
+        assert await store.write(lambda: lease(1000, 5000)) == [("u_1", "third", 1)]
+        await store.write(lambda: put_at("u_1", 900, name="first"))  # asked for again: it lives again
+        assert await store.read(lambda: records.dead_jobs(10)) == []
+
+
+async def test_many_workers_at_once_share_the_jobs(database: Database) -> None:
+    """However many ask for work at the same moment, each job goes to exactly one of them."""
+    async with database.open() as store:
+        for n in range(100):
+            await store.write(lambda n=n: put_at(f"sub_{n}", 1))
+        got = [
+            job
+            for jobs in await asyncio.gather(*(store.write(lambda: lease(10, 1000)) for _ in range(20)))
+            for job in jobs
+        ]
+        got += await store.write(lambda: lease(10, 1000, 100))
+    assert sorted(key for key, _, _ in got) == sorted(f"sub_{n}" for n in range(100))
 
 
 async def test_the_schema_is_made_once_however_many_open_it(database: Database) -> None:
@@ -141,9 +178,9 @@ async def test_a_changed_migration_is_refused(database: Database) -> None:
 
 async def test_old_payloads_are_dropped_a_few_at_a_time(database: Database) -> None:
     """Millions that grow old at once keep no webhook waiting; what is still to be decided keeps its payload."""
-    old = [("event_insert", (f"evt_{n}", "t", 1, n, None, None, "applied", b"x")) for n in range(700)]
-    kept = ("event_insert", ("evt_pending", "t", 1, 1, "sub_1", None, "pending", b"x"))
-    new = ("event_insert", ("evt_new", "t", 1, 5_000, None, None, "applied", b"x"))
+    old = [("event_insert", (f"evt_{n}", "", "t", 1, n, None, None, "applied", b"x")) for n in range(700)]
+    kept = ("event_insert", ("evt_pending", "", "t", 1, 1, "sub_1", None, "pending", b"x"))
+    new = ("event_insert", ("evt_new", "", "t", 1, 5_000, None, None, "applied", b"x"))
     async with database.open() as store:
         await store.write(lambda: many(*old, kept, new))
         forget = [len(await store.write(lambda: many(("event_forget_payloads", (5_000,))))) for _ in range(3)]

@@ -196,8 +196,9 @@ async def _fill_postgres(url: str, count: int) -> None:
             await connection.execute(statement)
         for index in kept:
             await connection.execute(index["sql"])
-        await connection.execute("ALTER TABLE decision ADD FOREIGN KEY (event_id) REFERENCES event")
-        await connection.execute("ALTER TABLE bill ADD FOREIGN KEY (subscription_id) REFERENCES subscription")
+        for table, key, parent in (("decision", "event_id", "event"), ("bill", "subscription_id", "subscription")):
+            reference = f"CONSTRAINT {table}_{key}_fkey FOREIGN KEY ({key}, account) REFERENCES {parent}"
+            await connection.execute(f"ALTER TABLE {table} ADD {reference}")
         await connection.execute("VACUUM (ANALYZE)")
         await connection.execute("CHECKPOINT")
     finally:

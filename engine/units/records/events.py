@@ -13,9 +13,10 @@ _S: Final = STATEMENTS
 
 
 class StoredEvent(Struct, frozen=True):
-    """One event as it is stored; the times in seconds, `payload` compressed."""
+    """One event as it is stored; `account` is Stripe's of another, times in seconds, `payload` compressed."""
 
     event_id: str
+    account: str
     type: str
     created: int
     received_at: int
@@ -33,7 +34,11 @@ class EventName(Struct, frozen=True):
 
 
 class LedgerEntry(Struct, frozen=True):
-    """One decision for the ledger.  `from_state` and `to_state` stand only where something changed."""
+    """One decision for the ledger.  `from_state` and `to_state` stand only where something changed.
+
+    `facts` are those that an applied decision led to, as JSON, and `changed` the names of those that differ from the
+    facts before, with commas (None at first sight).  `actor` asked for it, `why` is their reason.
+    """
 
     at: int
     event_id: str | None
@@ -46,6 +51,10 @@ class LedgerEntry(Struct, frozen=True):
     to_state: str | None
     outcome: str
     guard: str | None
+    facts: bytes | None = None
+    changed: str | None = None
+    actor: str | None = None
+    why: str | None = None
 
 
 class Decided(Struct, frozen=True):
@@ -75,9 +84,9 @@ _add_event: Final = _S["event_insert"].taking(StoredEvent)
 _add_decision: Final = _S["decision_insert"].taking(LedgerEntry)
 
 
-def event_seen(event_id: str) -> Work[bool]:
+def event_seen(event_id: str, account: str) -> Work[bool]:
     """Whether an event is stored already."""
-    return bool((yield _S["event_seen"], (event_id,)))
+    return bool((yield _S["event_seen"](event_id=event_id, account=account)))
 
 
 def add_event(event: StoredEvent) -> Work[None]:

@@ -20,42 +20,77 @@ class Question(Struct, frozen=True):
     attempts: int
 
 
+class Job(Struct, frozen=True):
+    """Something to be done, leased.  `key` is what it is about; `name` tells apart what is about the same key."""
+
+    key: str
+    name: str
+    payload: bytes | None
+    attempts: int
+
+
+class DeadJob(Struct, frozen=True):
+    """Something that was given up, and why."""
+
+    seq: int
+    kind: str
+    key: str
+    name: str
+    attempts: int
+    last_error: str | None
+    dead: str
+
+
 class Waiting(Struct, frozen=True):
-    """When the next question is due, in milliseconds, None where there is none; and how many there are."""
+    """When the next of a kind is due, in milliseconds, None where there is none; and how many wait."""
 
     next_due: int | None
     count: int
 
 
-def add_question(subscription_id: str, due_at: int) -> Work[None]:
-    """Have Stripe asked about a subscription at a time (ms), or earlier where that is noted already."""
-    yield _S["ask_put"](subscription_id=subscription_id, due_at=due_at)
+QUESTION: Final = "question"
+"""The kind of job that asks Stripe about a subscription; the key is its id."""
 
 
-def lease_questions(now: int, lease_until: int, limit: int) -> Work[list[tuple[str, int]]]:
-    """Lease what is due (ms), so that nobody else asks it meanwhile; returns each subscription and its attempts."""
-    rows = yield _S["ask_claim"](now=now, lease_until=lease_until, limit=limit)
-    return [(subscription_id, attempts) for subscription_id, attempts in rows]
+def enqueue(kind: str, key: str, due_at: int, *, name: str = "", payload: bytes | None = None) -> Work[None]:
+    """Queue a job for a time (ms), or earlier where it is queued already.  Of each key the oldest is done first."""
+    yield _S["queue_put"](kind=kind, key=key, name=name, payload=payload, due_at=due_at)
 
 
-def waiting_questions() -> Work[Waiting]:
-    """Read when the next question is due, and how many there are."""
-    return Waiting(*(yield _S["ask_next"], ())[0])
+def lease(kind: str, now: int, lease_until: int, limit: int) -> Work[list[Job]]:
+    """Lease the jobs of a kind that are due (ms), so that nobody else does them meanwhile."""
+    rows = yield _S["queue_claim"](kind=kind, now=now, lease_until=lease_until, limit=limit)
+    return [Job(*row) for row in rows]
 
 
-def postpone_question(subscription_id: str, due_at: int) -> Work[None]:
-    """Ask again at a time (ms); its lease is over."""
-    yield _S["ask_again"](subscription_id=subscription_id, due_at=due_at)
+def waiting(kind: str) -> Work[Waiting]:
+    """Read when the next job of a kind is due, and how many wait."""
+    return Waiting(*(yield _S["queue_next"], (kind,))[0])
 
 
-def close_question(subscription_id: str) -> Work[None]:
-    """A question is answered."""
-    yield _S["ask_done"], (subscription_id,)
+def postpone(kind: str, key: str, due_at: int, *, name: str = "", error: str | None = None) -> Work[None]:
+    """Do a job at a time (ms), because of an error; its lease is over."""
+    yield _S["queue_again"](kind=kind, key=key, name=name, due_at=due_at, last_error=error)
+
+
+def done(kind: str, key: str, *, name: str = "") -> Work[None]:
+    """A job is done."""
+    yield _S["queue_done"](kind=kind, key=key, name=name)
+
+
+def bury(kind: str, key: str, reason: str, *, name: str = "") -> Work[None]:
+    """Give a job up; it stays to be looked at, and the next of its key has its turn."""
+    yield _S["queue_bury"](kind=kind, key=key, name=name, dead=reason)
+
+
+def dead_jobs(limit: int) -> Work[list[DeadJob]]:
+    """Read what was given up, the oldest first."""
+    return [DeadJob(*row) for row in (yield _S["queue_dead"], (limit,))]
 
 
 def free_leases() -> Work[None]:
     """Forget the leases of a process that is gone; only where no other can be running."""
-    yield _S["ask_free_leases"], ()
+    yield _S["queue_free_leases"], ()
 
 
 def memo(name: str) -> Work[str | None]:
