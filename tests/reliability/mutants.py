@@ -109,7 +109,7 @@ MUTANTS: Final = (
            ""), ENDS),
     Mutant("a lease leases nothing", says("queue_claim", r"lease_until = (?=:)", "lease_until = 0 * "), SETTLED),
     Mutant("a question forgets what was heard",
-           replaces("claim", "yield from records.evidence_of(job.key)", "0"), SETTLED),
+           replaces("claim", "(yield from records.evidence_of(job.key))", "0"), SETTLED),
     Mutant("a sweep only looks", replaces("Sweep._repair", 'await self._asker.ask_now(subscription_id, "reconcile")',
            "Outcome.UNCHANGED"), HEALED),
     Mutant("a late user is not linked", drops("link_decisions", "event_link"), LEARNED),
