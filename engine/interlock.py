@@ -46,7 +46,7 @@ class Interlock:
             whole_seconds=config.whole_seconds,
         )
         self._asker = Asker(store, self._runner, self._stripe, config)
-        self._sweep = Sweep(store, self._runner, self._asker, self._stripe)
+        self._sweep = Sweep(store, self._runner, self._asker, self._stripe, config.user_metadata_keys)
         self._background = Background(store, self._runner, self._sweep, config)
         self._states = States(store, self._runner, config)
         self._prices = Prices(self._stripe, config.catalogue, self._background.remember)

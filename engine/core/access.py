@@ -52,6 +52,7 @@ class Subject(Struct, frozen=True):
 
     known: Subscription
     facts: Facts
+    state: State
     policy: AccessPolicy
     now: float
 
@@ -64,7 +65,7 @@ class Subject(Struct, frozen=True):
     @property
     def paid_until(self) -> int:
         """The end of what was paid for; a trial is paid for.  0 where nothing ever was."""
-        trial_end = self.facts.trial_end if self.known.state is State.TRIALING else None
+        trial_end = self.facts.trial_end if self.state is State.TRIALING else None
         return max(self.known.billing.paid_until or 0, trial_end or 0)
 
     @property
@@ -87,7 +88,7 @@ class Rule(Struct, frozen=True):
 
 
 def _in(*states: State) -> Callable[[Subject], bool]:
-    return lambda subject: subject.known.state in states
+    return lambda subject: subject.state in states
 
 
 def _has_ended(subject: Subject) -> bool:
@@ -116,7 +117,7 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule(Reason.COLLECTION_PAUSED, False, _paused_collection_denies,
          "its collection is paused, and what was paid for is over"),
     Rule(Reason.PAYMENT_FAILED, False,
-         lambda subject: subject.known.state is State.PAST_DUE and subject.grace_end <= subject.now,
+         lambda subject: subject.state is State.PAST_DUE and subject.grace_end <= subject.now,
          "a payment failed, and the days of grace are over"),
     Rule(Reason.GRACE_PERIOD, True, _in(State.PAST_DUE), "a payment failed, and days of grace are left"),
     Rule(Reason.ENDING, True, lambda subject: subject.facts.cancel_at is not None,
@@ -143,7 +144,7 @@ def rule_for(subscription: Subscription, policy: AccessPolicy, now: float) -> Ru
     """Return the rule that decides at `now`; None where nothing is known of the subscription."""
     if subscription.facts is None:
         return None
-    subject = Subject(subscription, subscription.facts, policy, now)
+    subject = Subject(subscription, subscription.facts, subscription.state, policy, now)
     return next((rule for rule in RULES if rule.applies(subject)), None)
 
 
@@ -152,7 +153,7 @@ def _moments(subscription: Subscription, policy: AccessPolicy, now: float) -> li
     facts = subscription.facts
     if facts is None or (facts.cancel_at is None and not facts.collection_paused and facts.status != State.PAST_DUE):
         return []
-    subject = Subject(subscription, facts, policy, now)
+    subject = Subject(subscription, facts, subscription.state, policy, now)
     moments = {facts.cancel_at, facts.collection_resumes_at, subject.paid_until}
     if subscription.state is State.PAST_DUE:
         moments.add(subject.grace_end)

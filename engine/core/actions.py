@@ -96,7 +96,7 @@ def portal(holding: Holding) -> Verdict:
 
 def change_plan(holding: Holding) -> Verdict:
     """Refuse a change of plan, interval or quantity."""
-    one = _living(holding)
+    one = holding.acting
     if one is None:
         return Refusal.NO_SUBSCRIPTION
     facts = one.known.facts
@@ -112,7 +112,7 @@ def change_plan(holding: Holding) -> Verdict:
 
 def undo_change(holding: Holding) -> Verdict:
     """Refuse to undo where no change waits; the schedule of somebody else is not ours to undo."""
-    one = _living(holding)
+    one = holding.acting
     if one is None:
         return Refusal.NO_SUBSCRIPTION
     if _waiting(one):
@@ -135,7 +135,7 @@ def cancel_at(holding: Holding, when: str) -> Verdict:
     What is overdue ends as `[cancel] overdue` says, and `now` is always allowed where nothing was ever paid.
     Under another's schedule Stripe only ends at once.
     """
-    one = _living(holding)
+    one = holding.acting
     if one is None:
         return Refusal.NO_SUBSCRIPTION
     if when not in allowed_ends(holding):
@@ -163,7 +163,7 @@ def allowed_ends(holding: Holding) -> tuple[str, ...]:
 
 def resume(holding: Holding) -> Verdict:
     """Refuse where nothing is to be resumed: no planned end, no pause, no paused collection."""
-    one = _living(holding)
+    one = holding.acting
     if one is None:
         return Refusal.NO_SUBSCRIPTION
     facts = one.known.facts
@@ -175,7 +175,7 @@ def resume(holding: Holding) -> Verdict:
 
 def pause(holding: Holding) -> Verdict:
     """Refuse Stripe's pause.  Stripe: flexible billing mode, charged automatically, no trial, no schedule."""
-    one = _living(holding)
+    one = holding.acting
     if one is None:
         return Refusal.NO_SUBSCRIPTION
     facts = one.known.facts
@@ -193,7 +193,7 @@ def pause(holding: Holding) -> Verdict:
 
 def pay(holding: Holding) -> Verdict:
     """Refuse where no invoice of the shown subscription is open."""
-    one = _living(holding)
+    one = holding.acting
     if one is None:
         return Refusal.NO_SUBSCRIPTION
     return None if one.known.billing.open_invoice is not None else Refusal.NOTHING_TO_PAY
@@ -215,12 +215,6 @@ ACTIONS: Final[dict[str, Callable[[Holding], Verdict]]] = {
 def available_actions(holding: Holding) -> list[str]:
     """Return the actions that would be accepted now."""
     return [name for name, refuses in ACTIONS.items() if refuses(holding) is None]
-
-
-def _living(holding: Holding) -> Held | None:
-    """The subscription that a verb acts on: the one that is shown, while it lives."""
-    shown = holding.shown
-    return shown if shown is not None and shown.lives else None
 
 
 def _foreign(one: Held) -> Verdict:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-
 import msgspec
 
 from interlock.engine.core.access import Access, access
 from interlock.engine.core.catalogue import Catalogue, Memory, Place
+from interlock.engine.core.lazy import lazy
 from interlock.engine.core.states import Item, Subscription
 
 
@@ -25,7 +24,7 @@ class Held(msgspec.Struct, frozen=True, dict=True):
     items: tuple[HeldItem, ...]
     access: Access
 
-    @cached_property
+    @lazy
     def is_ours(self) -> bool:
         """Whether we sell, or ever sold, one of its items.
 
@@ -33,18 +32,18 @@ class Held(msgspec.Struct, frozen=True, dict=True):
         """
         return any(one.place is not None for one in self.items) or (self.known.facts is None and self.known.lives)
 
-    @cached_property
+    @lazy
     def main(self) -> HeldItem | None:
         """The item that is the user's plan: of the known ones that are no add-on, the latest in the file."""
         mains = [one for one in self.items if one.place is not None and not one.place.is_addon]
         return max(mains, key=rank_of, default=None)
 
-    @cached_property
+    @lazy
     def best(self) -> HeldItem | None:
         """The item that is shown as plan where this subscription is: the main one, else the latest add-on."""
         return self.main or max((one for one in self.items if one.place is not None), key=rank_of, default=None)
 
-    @cached_property
+    @lazy
     def several_mains(self) -> bool:
         """Whether it has more than one main plan in it; then no change of plan is clear."""
         return sum(1 for one in self.items if one.place is not None and not one.place.is_addon) > 1

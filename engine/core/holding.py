@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import StrEnum
-from functools import cached_property
 from typing import Final
 
 import msgspec
@@ -21,6 +20,7 @@ import msgspec
 from interlock.engine.core.access import Access, Reason
 from interlock.engine.core.catalogue import NO_MEMORY, Catalogue, Memory, Place
 from interlock.engine.core.held import Held, held_of, rank_of
+from interlock.engine.core.lazy import lazy
 from interlock.engine.core.states import Item, State, Subscription
 
 _FOR_EVER: Final = float("inf")
@@ -83,12 +83,12 @@ class Holding(msgspec.Struct, frozen=True, dict=True):
     held: tuple[Held, ...]
     """Every subscription of the user whose facts are known or that lives, ours or not."""
 
-    @cached_property
+    @lazy
     def ours(self) -> tuple[Held, ...]:
         """The subscriptions that count."""
         return tuple(one for one in self.held if one.is_ours)
 
-    @cached_property
+    @lazy
     def shown(self) -> Held | None:
         """The subscription whose state is shown.
 
@@ -98,7 +98,12 @@ class Holding(msgspec.Struct, frozen=True, dict=True):
         known = [one for one in self.ours if one.known.facts is not None]
         return max(known, key=_shown_first, default=None)
 
-    @cached_property
+    @lazy
+    def acting(self) -> Held | None:
+        """The subscription that a verb acts on: the one that is shown, while it lives."""
+        return self.shown if self.shown is not None and self.shown.lives else None
+
+    @lazy
     def grant(self) -> Grant | None:
         """The grant, while it runs and the file has its plan."""
         grant = self.holder.grant
@@ -106,7 +111,7 @@ class Holding(msgspec.Struct, frozen=True, dict=True):
             return None
         return grant if self.catalogue.place_of(grant.plan) else None
 
-    @cached_property
+    @lazy
     def access(self) -> Access:
         """Whether anything gives access: the shown subscription's answer, else the grant's."""
         answer = self.shown.access if self.shown else Access(False, Reason.NONE)
@@ -114,7 +119,7 @@ class Holding(msgspec.Struct, frozen=True, dict=True):
             return answer
         return Access(True, Reason.GRANT, self.grant.until)
 
-    @cached_property
+    @lazy
     def sources(self) -> tuple[Source, ...]:
         """Everything that gives something now, the least plan first: features, limits and allowances come of it."""
         found = [source for one in self.ours if one.access.granted for source in _sources(one)]
@@ -123,7 +128,7 @@ class Holding(msgspec.Struct, frozen=True, dict=True):
             found.append(Source(kind=SourceKind.GRANT, place=place, until=self.grant.until))
         return tuple(sorted(found, key=lambda source: source.place.rank))
 
-    @cached_property
+    @lazy
     def plan(self) -> Source | None:
         """The user's plan now: of all that gives access the one that is latest in the file; an add-on if need be.
 
@@ -136,32 +141,32 @@ class Holding(msgspec.Struct, frozen=True, dict=True):
         mine = [source for source in items if best is not None and source.item is best.item]
         return max([*mine, *grants], key=lambda source: source.place.rank, default=None)
 
-    @cached_property
+    @lazy
     def addons(self) -> tuple[Source, ...]:
         """The add-ons that give access now, in the file's order; not the one that stands for the plan."""
         plan = self.plan
         return tuple(source for source in self.sources if source.place.is_addon and source is not plan)
 
-    @cached_property
+    @lazy
     def features(self) -> tuple[str, ...]:
         """What may be used now: the union of all that gives access, else `[free]`'s; in the file's order."""
         plans = [source.place.plan for source in self.sources]
         named = [feature for plan in plans if plan is not None for feature in plan.features]
         return tuple(dict.fromkeys(named if self.access.granted else self.catalogue.free.features))
 
-    @cached_property
+    @lazy
     def trial_used(self) -> bool:
         """Whether the one trial of a user is used up."""
         trials = (one.known.facts.trial_end for one in self.ours if one.known.facts)
         return self.holder.trial_used or any(trial is not None for trial in trials)
 
-    @cached_property
+    @lazy
     def finishable(self) -> bool:
         """Whether a checkout is open that may be finished."""
         until = self.holder.checkout_until
         return until is not None and self.now < until
 
-    @cached_property
+    @lazy
     def customers(self) -> tuple[str, ...]:
         """The customers whose portal may be this user's, the best first: the shown subscription's, then others'.
 
@@ -171,24 +176,24 @@ class Holding(msgspec.Struct, frozen=True, dict=True):
         found = [one.customer_id for one in order] + [self.holder.customer_id]
         return tuple(dict.fromkeys(customer for customer in found if customer is not None))
 
-    @cached_property
+    @lazy
     def portal_customer(self) -> str | None:
         """The customer whose portal this user opens."""
         return next((one for one in self.customers if one not in self.holder.barred), None)
 
-    @cached_property
+    @lazy
     def duplicates(self) -> tuple[str, ...]:
         """The living main subscriptions, where there is more than one: the user pays twice."""
         living = [one.known.subscription_id for one in self.ours if one.lives_as_main]
         return tuple(sorted(living)) if len(living) > 1 else ()
 
-    @cached_property
+    @lazy
     def unknown_prices(self) -> tuple[str, ...]:
         """The prices of living subscriptions that the catalogue neither sells nor ever sold."""
         living = (one for one in self.held if one.lives)
         return tuple(sorted({item.item.price_id for one in living for item in one.items if item.place is None}))
 
-    @cached_property
+    @lazy
     def changes_at(self) -> int | None:
         """When the clock alone changes what is shown; None: never."""
         moments = [one.access.until for one in self.ours]

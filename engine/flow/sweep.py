@@ -25,11 +25,11 @@ from interlock.engine.units import records
 from interlock.engine.units.owners import note_checkout, owner_of_customer
 from interlock.engine.units.records import StoredFacts
 from interlock.engine.wire import objects as wire
-from interlock.engine.wire.client import StripeClient, Unreadable, decoded
+from interlock.engine.wire.client import NoSuchObject, StripeClient, Unreadable, decoded
 from interlock.engine.wire.events import EVENT_TYPES
 from interlock.engine.wire.reading import facts_of
 from interlock.engine.wire.reports import CheckoutReport
-from interlock.engine.wire.values import usable_user
+from interlock.engine.wire.values import USER_KEYS, Keys, usable_user
 
 log = logging.getLogger("interlock.sweep")
 
@@ -100,7 +100,10 @@ def _text(value: object) -> str:
 class Sweep:
     """Compares and repairs; the background sweep and `interlock reconcile` are its two users."""
 
-    def __init__(self, store: Store, runner: Runner, asker: Asker, stripe: StripeClient) -> None:
+    def __init__(
+        self, store: Store, runner: Runner, asker: Asker, stripe: StripeClient, keys: Keys = USER_KEYS
+    ) -> None:
+        self._keys = keys
         self._store = store
         self._runner = runner
         self._asker = asker
@@ -207,7 +210,7 @@ class Sweep:
         ours = await self._store.read(lambda: records.stored_facts(subscription_id))
         stored = ours.facts
         try:
-            facts = facts_of(decoded(listed, wire.Subscription))
+            facts = facts_of(decoded(listed, wire.Subscription), self._keys)
         except Unreadable:  # this one is reported, and the others are compared all the same
             log.warning("what Stripe says of %s could not be read", subscription_id)
             return [_not_compared(ours, subscription_id, "(unreadable)")]
@@ -221,12 +224,20 @@ class Sweep:
         return await self._repair(facts.subscription_id, found, dry_run) if found else []
 
     async def _compare_unlisted(self, subscription_id: str, dry_run: bool) -> list[Difference]:
-        """A stored one that Stripe did not list: read it by its id."""
+        """A stored one that Stripe did not list: read it by its id.
+
+        That Stripe does not have it counts as one of the two answers that end it.
+        """
         try:
             answer = await self._stripe.get(f"subscriptions/{quote(subscription_id, safe='')}")
+        except NoSuchObject:
+            ours = await self._store.read(lambda: records.stored_facts(subscription_id))
+            return await self._repair(
+                subscription_id, [_not_compared(ours, subscription_id, "(not at Stripe)")], dry_run
+            )
         except StripeRefused:
             ours = await self._store.read(lambda: records.stored_facts(subscription_id))
-            return [_not_compared(ours, subscription_id, "(not at Stripe)")]
+            return [_not_compared(ours, subscription_id, "(refused by Stripe)")]
         return await self._compare(subscription_id, answer.body, dry_run, True)
 
     async def _repair(self, subscription_id: str, found: list[Difference], dry_run: bool) -> list[Difference]:

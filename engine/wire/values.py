@@ -21,8 +21,12 @@ SCHEDULE_MARK: Final = "interlock"
 
 def user_in(metadata: dict[str, Any] | None, keys: Keys = USER_KEYS) -> str | None:
     """Return the user that metadata names under the first of `keys` that is there; unusable text names nobody."""
-    found = ((metadata or {}).get(key) for key in keys)
-    return next((user for user in map(usable_user, found) if user is not None), None)
+    if metadata:
+        for key in keys:
+            user = usable_user(metadata.get(key))
+            if user is not None:
+                return user
+    return None
 
 
 def usable_user(value: object) -> str | None:
@@ -32,4 +36,4 @@ def usable_user(value: object) -> str | None:
     """
     if not isinstance(value, str) or not value.strip() or len(value) > MAX_USER or "\x00" in value:
         return None
-    return None if any("\ud800" <= letter <= "\udfff" for letter in value) else value
+    return value if value.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in value) else None

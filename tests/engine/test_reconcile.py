@@ -96,8 +96,8 @@ async def test_an_ended_one_whose_facts_moved_is_no_difference_for_ever(tmp_path
         assert await bench.history() == before
 
 
-async def test_one_that_stripe_does_not_have_is_told(tmp_path: Path) -> None:
-    """Stored here, unknown there: a difference that nobody can repair, and the state stands."""
+async def test_kind_e_one_that_stripe_does_not_have_is_found(tmp_path: Path) -> None:
+    """Stored here, unknown there: the state stands, and it is asked about again; this was the first of two answers."""
     async with Bench(tmp_path) as bench:
         sub = await bench.subscribe()
         await bench.deliver(*await bench.events(sub["id"]))
@@ -107,6 +107,7 @@ async def test_one_that_stripe_does_not_have_is_told(tmp_path: Path) -> None:
         found = await reconcile(bench)
         assert [(d.stripe, d.repaired) for d in found] == [("(not at Stripe)", False)]
         assert (await bench.state())["state"] == "active"
+        assert await bench.questions() == 1
 
 
 async def test_one_that_can_not_be_read_keeps_no_other_from_repair(tmp_path: Path) -> None:
