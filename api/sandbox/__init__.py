@@ -55,8 +55,8 @@ What is there
       follow), how the next payment goes, mischief, account settings, deliveries, calls, and faults for the API.
 
 What Stripe has beyond that is not there
-    Checkout in payment mode; quotes, plans,
-    payment links, credit notes, refunds, disputes, the account's balance, tax, Connect, thin
+    Checkout in payment mode; quotes, plans, credit grants taken off an invoice (they are only kept), payment links,
+    credit notes, refunds, disputes, the account's balance, tax, Connect, thin
     events but those of meters, entitlements, search, several currencies of a price, SEPA
     and all else that is neither a card nor a US bank account, `invoice.upcoming`, itemized proration
     discounts, pause schedules, `billing_cycle_anchor_config`, `backdate_start_date`, thresholds, e-mail.
@@ -68,7 +68,11 @@ What Stripe has beyond that is not there
 Uncertain, since we have no recording of the real Stripe: DELETE of an incomplete subscription leaves
 `canceled`; a natural trial end without a card is `active` for the hour of the draft, then `past_due`; a
 subscription paused for failed payments keeps its invoice open, and paying that resumes it where the account's
-`auto_resume` is on; a bank debit ends after exactly four days; the order of events within one second.
+`auto_resume` is on; a bank debit ends after exactly four days; the order of events within one second. Of changes: the
+words for a `proration_date` outside the period, and for what a pending update or a managed subscription does not take
+beside cancellation fields; another interval without a new anchor in flexible mode (here the item's period is the one
+around now, counted from the anchor); which items a schedule's phase keeps (here those of the same price, then in
+order); that a deleted subscription's schedule is `canceled`. Of usage: that a time out of bounds is refused at once.
 
 Serve it with `date_header=False` in uvicorn, or its own Date stands beside the sandbox's.
 """

@@ -15,7 +15,7 @@ ANNOTATED: Final[dict[str, Any]] = {
     "account": stripe.Account, "card": stripe.Card, "charge": stripe.Charge,
     "customer_balance_transaction": stripe.CustomerBalanceTransaction,
     "invoiceitem": stripe.InvoiceItem, "billing.meter_event_adjustment": stripe.billing.MeterEventAdjustment,
-    "billing.meter_event_summary": stripe.billing.MeterEventSummary,
+    "billing.meter_event_summary": stripe.billing.MeterEventSummary, "billing.credit_grant": stripe.billing.CreditGrant,
     "v2.billing.meter_event": v2.billing.MeterEvent, "v2.billing.meter_event_session": v2.billing.MeterEventSession,
     "v2.billing.meter_event_adjustment": v2.billing.MeterEventAdjustment, "v2.core.event": v2.core.Event,
     "v2.core.event_destination": v2.core.EventDestination,

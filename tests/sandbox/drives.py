@@ -46,3 +46,9 @@ def drive_meters(client: stripe.StripeClient, customer: str) -> None:
     v1.meter_events.create({"event_name": "driven", "payload": {"stripe_customer_id": customer}, "identifier": "one"})
     v1.meter_event_adjustments.create({"event_name": "driven", "type": "cancel", "cancel": {"identifier": "one"}})
     v1.meters.event_summaries.list(meter.id, {"customer": customer, "start_time": 0, "end_time": 60})
+    grant = v1.credit_grants.create({
+        "customer": customer, "amount": {"type": "monetary", "monetary": {"currency": "usd", "value": 500}},
+        "applicability_config": {"scope": {"price_type": "metered"}}, "category": "promotional",
+    })  # fmt: skip
+    assert v1.credit_grants.retrieve(grant.id).priority == 50
+    assert [each.id for each in v1.credit_grants.list({"customer": customer}).data] == [grant.id]

@@ -105,6 +105,23 @@ def test_downgrade_at_period_end(bench: Bench) -> None:
     assert bench.told(SCHEDULE) == [SCHEDULE + "expiring", SCHEDULE + "completed"]
 
 
+def test_short_last_phase(bench: Bench) -> None:
+    """A last phase of a day ends in the middle of a period: the schedule is completed, nothing is billed for that."""
+    sub = bench.subscribe()
+    end = sub["items"]["data"][0]["current_period_end"]
+    price = other_price(bench)
+    schedule = taken(bench, sub)
+    later = {"items": [{"price": price, "quantity": 1}], "end_date": end + DAY, "proration_behavior": "none"}
+    bench.post(f"subscription_schedules/{schedule['id']}",
+               {"end_behavior": "release", "phases": [now(schedule, proration_behavior="none"), later]})  # fmt: skip
+    bench.until(end + HOUR)
+    assert (bench.sub(sub)["schedule"], bench.latest(sub)["amount_paid"]) == (schedule["id"], 900)
+    bench.until(end + DAY)
+    assert (bench.sub(sub)["schedule"], bench.sub(sub)["items"]["data"][0]["price"]["id"]) == (None, price)
+    assert bench.get("invoiceitems", {"pending": True})["data"] == []
+    assert bench.post(f"subscriptions/{sub['id']}", {"cancel_at_period_end": True})["cancel_at_period_end"]
+
+
 def test_preview_of_a_schedule(bench: Bench) -> None:
     """The next invoice of a managed subscription is at the next phase's price, asked for by either; so with changes."""
     sub = bench.subscribe()
