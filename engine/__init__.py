@@ -5,6 +5,11 @@ To read it, take the rule first: `core/table`, `core/machine`, `core/guards`.  T
 """
 
 from interlock.engine import diagram, errors
+from interlock.engine.commands.cancel import CancelBody, CancelPreview
+from interlock.engine.commands.cards import NewCard
+from interlock.engine.commands.change import ChangeBody
+from interlock.engine.commands.pause import PauseBody
+from interlock.engine.commands.resume import ResumeBody
 from interlock.engine.config import Clock, Config
 from interlock.engine.core.access import RULES, Access, Reason, access
 from interlock.engine.core.actions import Refusal, available_actions
@@ -23,12 +28,15 @@ from interlock.engine.core.view import (
     PlanHeld,
     UserState,
 )
-from interlock.engine.errors import BadConfiguration, InterlockError
+from interlock.engine.errors import BadConfiguration, InterlockError, NotAccepted
 from interlock.engine.flow.streams import Watch
 from interlock.engine.flow.sweep import Difference
 from interlock.engine.interlock import Interlock
 from interlock.engine.operate.move import move
+from interlock.engine.read.changes import ChangePreview
 from interlock.engine.read.history import Entry, HistoryPage
+from interlock.engine.read.invoices import InvoicePage, InvoiceShown
+from interlock.engine.read.payment_methods import PaymentMethodShown
 from interlock.engine.read.prices import PlanShown
 from interlock.engine.read.state import Shown
 from interlock.engine.wire.client import no_telemetry
@@ -41,8 +49,12 @@ __all__ = [
     "AccessShown",
     "AddonHeld",
     "BadConfiguration",
+    "CancelBody",
+    "CancelPreview",
     "Cancellation",
     "Catalogue",
+    "ChangeBody",
+    "ChangePreview",
     "Clock",
     "Config",
     "Decision",
@@ -57,14 +69,21 @@ __all__ = [
     "Holding",
     "Interlock",
     "InterlockError",
+    "InvoicePage",
+    "InvoiceShown",
     "Kind",
+    "NewCard",
+    "NotAccepted",
     "Outcome",
+    "PauseBody",
+    "PaymentMethodShown",
     "PaymentProblem",
     "PendingChange",
     "PlanHeld",
     "PlanShown",
     "Reason",
     "Refusal",
+    "ResumeBody",
     "Shown",
     "State",
     "Subscription",

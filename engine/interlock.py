@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import AbstractContextManager
 
+from interlock.engine.account import Account
 from interlock.engine.commands.checkout import Checkout, CheckoutSession, Wish
 from interlock.engine.commands.portal import Portal
 from interlock.engine.config import Config
@@ -15,6 +16,7 @@ from interlock.engine.flow.background import Background
 from interlock.engine.flow.runner import Receipt, Runner
 from interlock.engine.flow.streams import Hub, Watch
 from interlock.engine.flow.sweep import Difference, Progress, Sweep
+from interlock.engine.flow.verbs import VerbRunner
 from interlock.engine.read.history import HistoryPage, history_of
 from interlock.engine.read.prices import PlanShown, Prices
 from interlock.engine.read.state import Shown, States
@@ -31,7 +33,7 @@ def _mark(second: str) -> Work[None]:
         yield from records.save_memo("ready", second)
 
 
-class Interlock:
+class Interlock(Account):
     """One running engine.  Make it with `open`; `close` it at the end."""
 
     def __init__(self, store: Store, config: Config) -> None:
@@ -51,6 +53,7 @@ class Interlock:
         self._states = States(store, self._runner, config)
         self._prices = Prices(self._stripe, config.catalogue, self._background.remember)
         self._checkout = Checkout(self._runner, self._stripe, config)
+        super().__init__(VerbRunner(self._runner, self._asker, self._stripe, config), config)
         self._portal = Portal(store, self._runner, self._stripe, config)
 
     @classmethod

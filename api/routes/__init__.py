@@ -18,7 +18,17 @@ from interlock.api.auth.tokens import User
 from interlock.api.http.front import Way
 from interlock.api.http.headers import secure
 from interlock.api.http.problems import HANDLERS, ApiError
-from interlock.api.routes import billing, diagrams, health, subscription, users, webhooks
+from interlock.api.routes import (
+    billing,
+    cards,
+    diagrams,
+    health,
+    invoices,
+    manage,
+    subscription,
+    users,
+    webhooks,
+)
 from interlock.api.runtime import Runtime
 from interlock.api.schema.docs import ANYONE, OPERATOR, SERVICE, USER
 from interlock.engine import Interlock, usable_user
@@ -31,6 +41,8 @@ UserAnswer: TypeAlias = Callable[[Runtime, User, HTTPScope, Receive, Send], Awai
 ANYONES: Final[Handlers] = (
     webhooks.receive_event,
     billing.list_plans,
+    invoices.open_invoice,
+    invoices.download_invoice,
     diagrams.show_machine,
     diagrams.draw_svg,
     diagrams.draw_mermaid,
@@ -45,6 +57,20 @@ USERS: Final[Handlers] = (
     subscription.draw_subscription,
     billing.create_checkout,
     billing.create_portal,
+    manage.preview_change,
+    manage.change,
+    manage.undo_change,
+    manage.preview_cancel,
+    manage.cancel,
+    manage.resume,
+    manage.pause,
+    invoices.list_invoices,
+    invoices.read_upcoming,
+    invoices.pay_invoice,
+    cards.list_payment_methods,
+    cards.add_payment_method,
+    cards.make_default,
+    cards.remove_payment_method,
 )
 SERVICES: Final[Handlers] = (users.read_users,)
 """For the host's own backend.  Every route of USERS is its too, under /users/{user_id}: see `twins`."""

@@ -147,6 +147,8 @@ SCHEMES: Final[dict[str, SecurityScheme | Reference]] = {
 TAGS: Final = (
     Tag(name="subscription", description="What a user holds, now and on the way here."),
     Tag(name="billing", description="Ways to Stripe's pages, and what is sold."),
+    Tag(name="invoices", description="What was billed, and what comes next; read through from Stripe."),
+    Tag(name="payment methods", description="What is charged; read through from Stripe."),
     Tag(name="users", description="Any user, for your own backend."),
     Tag(name="webhooks", description="Where Stripe's events arrive."),
     Tag(name="machine", description="The state machine, drawn from the table that runs."),

@@ -385,3 +385,35 @@ SELECT value FROM memo WHERE name = :name
 -- about: memo :name
 -- writes: memo, one row
 INSERT INTO memo (name, value) VALUES (:name, :value) ON CONFLICT (name) DO UPDATE SET value = excluded.value
+
+-- name: turn_take
+-- Take a user's turn, unless somebody's lease on it still runs; one row where it was taken.
+-- about: user :user_id
+-- writes: turn
+INSERT INTO turn (account, user_id, lease_until) VALUES (:account, :user_id, :lease_until)
+ON CONFLICT (account, user_id) DO UPDATE SET lease_until = excluded.lease_until WHERE turn.lease_until <= :now
+RETURNING 1
+
+-- name: turn_end!
+-- Give a turn back, where it is still one's own.
+-- about: user :user_id
+-- writes: turn
+DELETE FROM turn WHERE account = :account AND user_id = :user_id AND lease_until = :lease_until
+
+-- name: verb_key_get^
+-- What a caller's Idempotency-Key was used for.
+-- about: user :user_id
+-- reads: verb_key
+SELECT said, at FROM verb_key WHERE account = :account AND user_id = :user_id AND verb_key = :verb_key
+
+-- name: verb_key_put!
+-- Remember what a caller's Idempotency-Key was used for.
+-- about: user :user_id
+-- writes: verb_key
+INSERT INTO verb_key (account, user_id, verb_key, said, at) VALUES (:account, :user_id, :verb_key, :said, :at)
+ON CONFLICT (account, user_id, verb_key) DO UPDATE SET said = excluded.said, at = excluded.at
+
+-- name: verb_key_forget!
+-- Forget the keys that were used before a time.
+-- writes: verb_key
+DELETE FROM verb_key WHERE at < :before

@@ -58,12 +58,13 @@ class After(NamedTuple):
 class Stage:
     """Both servers; Stripe's signed webhooks go to the service."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, plans: str = PLANS, **settings: str) -> None:
         self.live = Live()
         self.v1: Any = self.live.stripe.v1
         endpoint = self.v1.webhook_endpoints.create({"url": "http://127.0.0.1:9/", "enabled_events": EVENT_TYPES})
-        (folder / "plans.toml").write_text(PLANS, "utf-8")
-        self.settings = environment(folder, STRIPE_API_BASE=self.live.url, STRIPE_WEBHOOK_SECRET=endpoint.secret)
+        (folder / "plans.toml").write_text(plans, "utf-8")
+        given = {"STRIPE_API_BASE": self.live.url, "STRIPE_WEBHOOK_SECRET": endpoint.secret} | settings
+        self.settings = environment(folder, **given)
         self.service = Service(self.settings)
         self.service.start()
         self.v1.webhook_endpoints.update(endpoint.id, {"url": f"{self.service.url}/webhooks/stripe"})
