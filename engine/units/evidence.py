@@ -53,7 +53,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
 def take(event: Event, body: bytes, unit: Unit) -> Work[Outcome]:
     """Store one event and decide it.  Returns its outcome; `duplicate` where the id was here before."""
-    if (yield from records.event_seen(event.id, event.account or "")):
+    if (yield from records.event_seen(event.id, _account(event))):
         return Outcome.DUPLICATE
     outcome, about = Outcome.IGNORED, event.subscription_id
     if event.of_interest and event.account is None and event.livemode in (None, unit.livemode):
@@ -64,7 +64,7 @@ def take(event: Event, body: bytes, unit: Unit) -> Work[Outcome]:
     payload = isal_zlib.compress(body, 1)  # pyright: ignore[reportUnknownMemberType] - zlib's format, a third of its time
     stored = StoredEvent(
         event_id=event.id,
-        account=event.account or "",
+        account=_account(event),
         type=event.type,
         created=event.created,
         received_at=int(unit.now),
@@ -75,6 +75,11 @@ def take(event: Event, body: bytes, unit: Unit) -> Work[Outcome]:
     )
     yield from records.add_event(stored)
     return outcome
+
+
+def _account(event: Event) -> str:
+    """The account that is stored: another one's id, empty for our own."""
+    return event.account or ""
 
 
 def _about_subscription(event: Event, subscription_id: str, unit: Unit) -> Work[Outcome]:

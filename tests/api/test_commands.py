@@ -122,7 +122,7 @@ def test_a_start_that_fails_half_way(tmp_path: Path) -> None:
     assert run("reconcile", "--user", "nobody", env=env).returncode == 0  # makes the file
     with contextlib.closing(sqlite3.connect(tmp_path / "interlock.db")) as database, database:
         database.execute("INSERT INTO queue (kind, key, due_at) VALUES ('question', 'sub_1', 1)")
-        database.execute("CREATE TRIGGER full BEFORE UPDATE ON ask BEGIN SELECT raise(ABORT, 'disk is full'); END")
+        database.execute("CREATE TRIGGER full BEFORE UPDATE ON queue BEGIN SELECT raise(ABORT, 'disk is full'); END")
     done = run("serve", "--port", str(free_port()), env=env)
     assert done.returncode == 1
     assert "disk is full" in done.stderr

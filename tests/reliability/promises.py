@@ -109,8 +109,9 @@ def every_cell_is_weighed_by_the_rule() -> None:
 def the_store_keeps_an_end() -> None:
     """Whatever the program said: the row of an ended subscription stays ended, however it is written."""
     connection = connect()
-    ended = ("canceled", 9, 2, 9, None, None, b"{}")
-    alive = ("active", 10, 3, 10, None, None, b"{}")
+    nothing = (None,) * 4
+    ended = ("canceled", 9, 2, 9, None, None, b"{}", *nothing)
+    alive = ("active", 10, 3, 10, None, None, b"{}", *nothing)
 
     def write(*queries: tuple[str, tuple[Any, ...]]) -> Work[None]:
         for query in queries:
