@@ -1,7 +1,8 @@
 """Interlock's engine, and the only names of it that the API may import.
 
-To read it, take the rule first: `core/table`, `core/machine`, `core/guards`.  Then what one event does:
-`units/evidence`, `units/owners`.  Then what runs by itself: `flow/runner`, `flow/asker`, `flow/sweep`.
+To read it, three sittings.  The rule: `core/table`, `core/machine` (its head is the theory, with a late event worked
+through), `core/guards`.  What one event does: `units/effects`, `units/evidence`, `units/owners`, `units/projection`.
+What runs: `flow/runner` (how every transaction ends), `flow/asker` (how Stripe is asked), `flow/sweep`.
 """
 
 from interlock.engine import diagram, errors

@@ -1,15 +1,50 @@
 """The table, compiled to one machine, and `decide`: the only door through which a state changes.
 
-A webhook is evidence, not an order.  `decide` weighs it against what is known:
+Theory of operation
+===================
 
-1. About an ended subscription: nothing to do, and refused where it would bring it back to life.
-2. Stripe's own answer: taken, unless something arrived while it was under way.
-3. It says what is known: unchanged.
-4. Proven to be the very next change, or the first sight, or an end: applied at once.
-5. Anything else may be late, or may have a gap before it: pending, and Stripe is asked.
+Stripe delivers webhooks at least once and in no promised order.  An `updated` event carries the whole subscription as
+it was when the event was made, and in `previous_attributes` what was different just before.  So an event is evidence
+of a state at a time; it is not an order to move there.  What is known of a subscription is kept with `as_of`, the
+latest moment (on Stripe's clock) that the facts are known to describe, and with `evidence`, a count of everything
+that has arrived about it.
 
-Every way through counts as evidence (except the words about an ended one), also where nothing changed:
-an answer of Stripe's read before any of it arrived must not overwrite it.
+`decide` compares the evidence with what is known.  The first rule that fits decides:
+
+1. The subscription has ended: nothing changes.  Evidence that would bring it back to life is refused.
+2. Stripe was asked and this is its answer: it is taken, unless evidence arrived after the asking began.
+3. The evidence says what is known already: unchanged.
+4. It is proven: the first sight of a subscription, or its end, or the very next change.  "The very next" means that it
+   is later than `as_of` and that what it says was before equals, fact by fact, what is known.  It is applied at once.
+5. Anything else may be late, or there may be a gap before it: pending, and Stripe is asked.
+
+Rule 1: every call raises `evidence` by one, even if nothing changes, except one about an ended subscription and an
+answer that is not taken.  An answer of Stripe's is committed only while the count stands where it stood when the
+asking began, so that an answer which was read before an event arrived can't overwrite what the event said.
+
+Rule 2: a change of state has a row in the table, or it does not happen.  The trigger is the name of a row, found by
+the pair (state known, status claimed); it is a result of deciding, not an input.  Where Stripe was asked, its answer
+may skip states that no event announced: then the trigger is `correct`; where it has no such subscription, `vanish`.
+
+A late event, step by step
+--------------------------
+
+Stripe's side: at 10:00 the subscription is active.  At 10:05 a renewal fails: event A, `past_due`, before: `active`.
+At 10:07 the card is charged after all: event B, `active` with the new period, before: `past_due`.  B comes first.
+
+    known               arrives                        rule  outcome    known afterwards
+    active, as of 10:00  B: active, was past_due        5    pending    active, as of 10:00, evidence + 1; ask Stripe
+    active, as of 10:00  A: past_due, was active        4    applied    past_due, as of 10:05, evidence + 1
+    past_due, 10:05      the answer to B: active        2    pending    not taken: A arrived since; ask again
+    past_due, 10:05      the next answer: active        2    applied    active, as of the answer's date; B is settled
+
+B was not proven: it says that `past_due` was before it, and `active` was known.  A was proven, though it came late.
+The first answer said what is true, and was thrown away all the same: it could have been read before A was made.
+Had A come only after the last answer, it would have been older than `as_of`: pending, asked about, and `unchanged`.
+Two events of the same second are a tie: the second is not *later* than `as_of`, so it is asked about too.
+A COMMIT that fails leaves nothing of all this: the sender is told 503, and Stripe sends the event again.
+
+The `transitions` library holds the compiled table.  Its callbacks, queue and registry of models are not used.
 """
 
 from __future__ import annotations
@@ -25,7 +60,7 @@ from interlock.engine.core.table import TRANSITIONS
 
 
 class _Attempt:
-    """The throw-away model of one firing: where we are, what we heard, which guard refused."""
+    """The throw-away model of one firing: the state, the evidence, and which guard refused."""
 
     __slots__ = ("evidence", "facts", "known", "refused_by", "state")
 
@@ -51,7 +86,7 @@ class _NotingTransition(Transition):
 
 
 class _PlainEvent(Event):
-    """Fires without what no row of the table has: callbacks, a queue, models that live on."""
+    """Skips the library's callbacks, queue and model registry; the table uses none."""
 
     def trigger(self, model: _Attempt) -> bool:
         return any(cast("_NotingTransition", one).attempt(model) for one in self.transitions[model.state])
@@ -170,7 +205,7 @@ def _about_an_ended_one(known: Subscription, facts: Facts | None) -> Decision:
 
 
 def _keep(known: Subscription, evidence: Evidence, outcome: Outcome) -> Decision:
-    """Nothing moves, and it still counts: a slow answer of Stripe's may not know it."""
+    """No state change; `evidence` still rises, so a read already in flight is not committed."""
     heard_of_it = evidence.kind is not Kind.HINT
     after = msgspec.structs.replace(
         known,
@@ -198,5 +233,5 @@ def _unknown_status(known: Subscription, evidence: Evidence, facts: Facts) -> De
 
 
 def counted(known: Subscription) -> Subscription:
-    """Count a word about a subscription, whatever it said: an answer of Stripe's that is under way is older."""
+    """Return the subscription with `evidence` + 1: an answer of Stripe's that is in flight is older."""
     return msgspec.structs.replace(known, evidence=known.evidence + 1)
