@@ -77,7 +77,7 @@ class VerbRunner:
                 intent = _intent(user_id, said, key if key is not None else begun.version)
                 subscription_id = await verb(Turn(user_id, begun.holding, intent))
                 if subscription_id is not None:
-                    await self._asker.ask_now(subscription_id, "operator")
+                    await self._asker.ask_now(subscription_id, "api")
                 if key is not None:
                     await self._runner.run(lambda unit: save_verb_key(user_id, key, said, int(unit.now)))
         except TimeoutError as error:
