@@ -34,15 +34,24 @@ WORLDS: Final = 60
 """Seeds on SQLite, some 4,000 events; 3,000 seeds were run when this was written."""
 ON_POSTGRESQL: Final = 6
 CATALOGUE: Final = read_catalogue(PLANS)
+
+
+def _all_of(name: str) -> str:
+    """Read a table's columns in the order that it has on SQLite."""
+    with contextlib.closing(connect()) as connection:
+        columns = [str(row[0]) for row in table(connection, "SELECT name FROM pragma_table_info($1)", name)]
+    return f"SELECT {', '.join(columns)} FROM {name}"
+
+
 TABLES: Final = {
-    "customer": "SELECT * FROM customer",
-    "subscription": "SELECT * FROM subscription",
-    "bill": "SELECT * FROM bill",
+    "customer": _all_of("customer"),
+    "subscription": _all_of("subscription"),
+    "bill": _all_of("bill"),
     "users": "SELECT user_id, shown, shown_until, catalogue, customer_id, checkout_serial, trial_used_at FROM users",
     "event": "SELECT event_id, type, created, subscription_id, customer_id, outcome FROM event",
     "decision": "SELECT event_id, event_type, source, user_id, subscription_id, fired, from_state, to_state, outcome, "
     "guard FROM decision ORDER BY seq",
-    "ask": "SELECT subscription_id, due_at FROM ask",
+    "queue": "SELECT key, kind, name, due_at FROM queue",
 }
 Made = tuple[tuple[str, ...], Callable[[], Work[Any]]]
 """What a unit is about, and the unit."""
