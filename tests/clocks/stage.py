@@ -37,6 +37,7 @@ PLANS: Final = """
 [plans.pro]
 name = "Pro"
 price = "price_pro"
+product = "prod_pro"
 features = ["export"]
 
 [plans.team]
