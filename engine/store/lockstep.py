@@ -30,7 +30,7 @@ Group: TypeAlias = "tuple[Statement, list[Arguments]]"
 Answers: TypeAlias = "list[list[list[Row]]]"
 """For each group of `Round.asked` the rows of each of its arguments, in the same order."""
 
-_REFERRED_TO: Final = {"decision": "event", "bill": "subscription", "checkout": "users"}
+REFERRED_TO: Final = {"decision": "event", "bill": "subscription", "checkout": "users"}
 """The table that a table's rows refer to: what is kept for the one is written before what is kept for the other."""
 
 
@@ -188,9 +188,9 @@ class _Batch:
     def _kept_for(self, touched: Iterable[str]) -> list[Group]:
         """Take the writes that are kept for these tables, those of tables that others refer to first."""
         tables = [table for table in touched if table in self._kept]
-        tables += [_REFERRED_TO[table] for table in tables if _REFERRED_TO.get(table) in self._kept]
+        tables += [REFERRED_TO[table] for table in tables if REFERRED_TO.get(table) in self._kept]
         groups: list[Group] = []
-        for table in sorted({*tables}, key=lambda table: (table in _REFERRED_TO, table)):
+        for table in sorted({*tables}, key=lambda table: (table in REFERRED_TO, table)):
             self._kept_rows.pop(table, None)
             for statement, many in sorted(self._kept.pop(table).items(), key=lambda item: item[0].name):
                 if len(many) > 1 and statement.thing_at >= 0:

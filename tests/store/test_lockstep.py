@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Generator, Sequence
 from typing import Any
 
@@ -9,8 +10,9 @@ import pytest
 
 from interlock.engine.errors import BadEvent
 from interlock.engine.store import Row, Work
-from interlock.engine.store.lockstep import Answers, NotTogether, Round, lockstep
+from interlock.engine.store.lockstep import REFERRED_TO, Answers, NotTogether, Round, lockstep
 from interlock.engine.store.statements import Query, Statement, read_statements
+from tests.reliability.lite import connect, table
 
 S = read_statements("""
 -- name: get^
@@ -179,3 +181,14 @@ def test_what_a_unit_raises_is_raised() -> None:
 def test_nobody_is_about_none() -> None:
     """A statement with no id to look for finds nothing, for however many."""
     assert run(unit(get(None)), unit(get(None)))[1] == [([], [("get", [(None,), (None,)])])]
+
+
+def test_what_refers_to_what_is_as_the_schema_has_it() -> None:
+    """A table with a foreign key that lockstep does not know of would be written before what it refers to."""
+    with contextlib.closing(connect()) as connection:
+        tables = [str(row[0]) for row in table(connection, "SELECT name FROM sqlite_schema WHERE type = 'table'")]
+        found = {
+            name: {str(row[0]) for row in table(connection, 'SELECT "table" FROM pragma_foreign_key_list($1)', name)}
+            for name in tables
+        }
+    assert {name: {parent} for name, parent in REFERRED_TO.items()} == {name: to for name, to in found.items() if to}
