@@ -113,7 +113,7 @@ def test_depths(victim: Victim) -> None:
 
 def test_numbers(victim: Victim) -> None:
     """Numbers of any length, in any field that is read, are no fault: 200 or 400."""
-    numbers = ["9" * n for n in (18, 19, 20, 39, 309, 310, 4_299, 4_300, 4_301, 100_000)]
+    numbers = ["9" * n for n in (18, 19, 20, 39, 309, 310, 4_299, 4_300, 4_301, 40_000)]
     numbers += ["-" + number for number in numbers] + ["1e400", "-1e400", "1e-400", "1" + "0" * 5_000 + "e-5000", "-0"]
     numbers += ["NaN", "Infinity", "-Infinity", "nan", "01", "+1", "1.", ".5", "0x1", "1_0", "1e", "--1"]
     template = json.dumps(
@@ -125,6 +125,7 @@ def test_numbers(victim: Victim) -> None:
         for number in numbers:
             value = f'"quantity": {number}' if "quantity" in field else number
             bodies.append(template.replace("evt_ID", fresh("evt")).replace(field, value).encode())
+    assert max(map(len, bodies)) <= MIB
     answers = list(pour(victim.port, (webhook(body, sign(body)) for body in bodies)))
     assert {answer.status for answer in answers} == {200, 400}
     is_well(victim)
