@@ -29,7 +29,7 @@ class Window(Struct, frozen=True):
     end: int | None
 
 
-class Period(Struct, frozen=True):
+class Period(Struct, frozen=True, array_like=True, omit_defaults=True):
     """A billing period: its bounds in seconds, and how long the next one is (`interval` in Stripe's terms).
 
     `start` None: only the end is known.
