@@ -11,6 +11,9 @@ from interlock.engine.commands.cards import NewCard
 from interlock.engine.commands.change import ChangeBody
 from interlock.engine.commands.pause import PauseBody
 from interlock.engine.commands.resume import ResumeBody
+from interlock.engine.commands.consume import Consumed
+from interlock.engine.commands.hold import HoldAnswer
+from interlock.engine.commands.usage import RefusedUse, UsageEvent, UsageReport
 from interlock.engine.config import Clock, Config
 from interlock.engine.core.access import RULES, Access, Reason, access
 from interlock.engine.core.actions import Refusal, available_actions
@@ -29,17 +32,19 @@ from interlock.engine.core.view import (
     PlanHeld,
     UserState,
 )
-from interlock.engine.errors import BadConfiguration, InterlockError, NotAccepted
+from interlock.engine.errors import BadConfiguration, InterlockError, NotAccepted, UnknownFeature
 from interlock.engine.flow.streams import Watch
 from interlock.engine.flow.sweep import Difference
 from interlock.engine.interlock import Interlock
 from interlock.engine.operate.move import move
 from interlock.engine.read.changes import ChangePreview
+from interlock.engine.read.features import FeatureAsked, FeatureShown, FeaturesShown
 from interlock.engine.read.history import Entry, HistoryPage
 from interlock.engine.read.invoices import InvoicePage, InvoiceShown
 from interlock.engine.read.payment_methods import PaymentMethodShown
 from interlock.engine.read.prices import PlanShown
 from interlock.engine.read.state import Shown
+from interlock.engine.read.usage import UsageLine
 from interlock.engine.wire.client import no_telemetry
 from interlock.engine.wire.values import usable_user
 
@@ -58,14 +63,19 @@ __all__ = [
     "ChangePreview",
     "Clock",
     "Config",
+    "Consumed",
     "Decision",
     "Difference",
     "Entry",
     "Evidence",
     "Facts",
+    "FeatureAsked",
+    "FeatureShown",
+    "FeaturesShown",
     "Grant",
     "GrantShown",
     "HistoryPage",
+    "HoldAnswer",
     "Holder",
     "Holding",
     "Interlock",
@@ -85,10 +95,15 @@ __all__ = [
     "Reason",
     "Refusal",
     "ResumeBody",
+    "RefusedUse",
     "Shown",
     "State",
     "Subscription",
     "Transition",
+    "UnknownFeature",
+    "UsageEvent",
+    "UsageLine",
+    "UsageReport",
     "UserState",
     "Watch",
     "access",

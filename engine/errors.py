@@ -48,6 +48,18 @@ class UnknownPlan(InterlockError):
     code = "unknown_plan"
 
 
+class UnknownFeature(InterlockError):
+    """The plan catalogue has no feature of that name."""
+
+    code = "unknown_feature"
+
+
+class UnknownHold(InterlockError):
+    """There is no hold of that id."""
+
+    code = "not_found"
+
+
 class UnknownPromotionCode(InterlockError):
     """Stripe knows no active promotion code of that name, or does not take it for this customer and plan."""
 
@@ -96,6 +108,10 @@ class StripeRefused(InterlockError):
         self.reason = reason
         self.said = said
         self.request_id = request_id
+
+
+class KeyRefused(StripeRefused):
+    """Stripe refused the API key: it is wrong, or has not the right to do this."""
 
 
 class CardDeclined(StripeRefused):

@@ -24,6 +24,7 @@ from interlock.engine.store import Store, Work
 from interlock.engine.store.opening import open_store
 from interlock.engine.units import records
 from interlock.engine.units.prices import count_unknown
+from interlock.engine.usage import UsageFace
 from interlock.engine.wire.client import StripeClient
 
 
@@ -33,7 +34,7 @@ def _mark(second: str) -> Work[None]:
         yield from records.save_memo("ready", second)
 
 
-class Interlock(Account):
+class Interlock(Account, UsageFace):
     """One running engine.  Make it with `open`; `close` it at the end."""
 
     def __init__(self, store: Store, config: Config) -> None:
@@ -55,6 +56,7 @@ class Interlock(Account):
         self._checkout = Checkout(self._runner, self._stripe, config)
         super().__init__(VerbRunner(self._runner, self._asker, self._stripe, config), config)
         self._portal = Portal(store, self._runner, self._stripe, config)
+        self._open_usage(store, self._runner, self._stripe, config)
 
     @classmethod
     async def open(cls, config: Config, *, service: bool = True) -> Interlock:
@@ -77,7 +79,7 @@ class Interlock(Account):
         store.on_foreign_change = self._hub.changed_elsewhere
         if store.exclusive:
             await self._asker.free_leases()
-        self._background.start({"asker": self._asker.run, "prices": self._prices.learn})
+        self._background.start({"asker": self._asker.run, "prices": self._prices.learn, **self._usage_tasks()})
 
     async def close(self) -> None:
         """Stop the background work, commit what waits, let go of the database."""

@@ -5,29 +5,44 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from typing import Any, Final, Protocol
+from collections.abc import Sequence
+from typing import Any, Final, Protocol, TypeAlias
 
 from interlock.engine.errors import BadConfiguration
 from interlock.engine.store import Row
 from interlock.engine.store.opening import open_store, sqlite_path
 
-KEYS: Final = {
-    "subscription": "subscription_id",
-    "customer": "customer_id",
-    "users": "user_id",
-    "event": "event_id",
-    "bill": "invoice_id",
-    "decision": "seq",
-    "queue": "seq",
-    "checkout": "session_id",
-    "memo": "name",
-    "price": "price_id",
+KEYS: Final[dict[str, tuple[str, ...]]] = {
+    "subscription": ("subscription_id",),
+    "customer": ("customer_id",),
+    "users": ("user_id",),
+    "event": ("event_id",),
+    "bill": ("invoice_id",),
+    "decision": ("seq",),
+    "queue": ("seq",),
+    "checkout": ("session_id",),
+    "memo": ("name",),
+    "price": ("price_id",),
+    "usage_counter": ("user_id", "feature", "window_start"),
+    "usage_seen": ("user_id", "feature", "id"),
+    "usage_hold": ("hold_id",),
+    "meter_minute": ("customer_id", "event_name", "minute"),
+    "meter_event": ("identifier",),
 }
 """Every table and its key, those that others refer to first."""
 BOOKMARK: Final = "move"
 _PUT_BOOKMARK: Final = (
     f"INSERT INTO memo (name, value) VALUES ('{BOOKMARK}', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 )
+
+
+Key: TypeAlias = Sequence[Any]
+"""The values of a row's key."""
+
+
+def key_of(table: str, columns: list[str], row: Row) -> Key:
+    """Return the key of a row."""
+    return [row[columns.index(name)] for name in KEYS[table]]
 
 
 class Bulk(Protocol):
@@ -37,7 +52,7 @@ class Bulk(Protocol):
         """Return a table's columns, in their order."""
         ...
 
-    async def page(self, table: str, columns: list[str], after: Any, limit: int) -> list[Row]:
+    async def page(self, table: str, columns: list[str], after: Key | None, limit: int) -> list[Row]:
         """Return rows by key, those after a key; None begins."""
         ...
 
@@ -62,9 +77,10 @@ class Bulk(Protocol):
         ...
 
 
-def _page(table: str, columns: list[str], after: Any) -> str:
-    key = KEYS[table]
-    where = f"WHERE {key} > $2" if after is not None else ""
+def _page(table: str, columns: list[str], after: Key | None) -> str:
+    key = ", ".join(KEYS[table])
+    places = ", ".join(f"${n}" for n in range(2, 2 + len(KEYS[table])))
+    where = f"WHERE ({key}) > ({places})" if after is not None else ""
     return f"SELECT {', '.join(columns)} FROM {table} {where} ORDER BY {key} LIMIT $1"
 
 
@@ -98,8 +114,8 @@ class SqliteBulk:
     async def columns(self, table: str) -> list[str]:
         return [row[1] for row in self._run(f"PRAGMA table_info({table})")]
 
-    async def page(self, table: str, columns: list[str], after: Any, limit: int) -> list[Row]:
-        return self._run(_page(table, columns, after), limit, *([] if after is None else [after]))
+    async def page(self, table: str, columns: list[str], after: Key | None, limit: int) -> list[Row]:
+        return self._run(_page(table, columns, after), limit, *(after or ()))
 
     async def count(self, table: str) -> int:
         return self._run(_count(table))[0][0]
@@ -160,8 +176,8 @@ class PostgresBulk:
         )
         return [row[0] for row in await self._raw.fetch(names, table)]
 
-    async def page(self, table: str, columns: list[str], after: Any, limit: int) -> list[Row]:
-        rows = await self._raw.fetch(_page(table, columns, after), limit, *([] if after is None else [after]))
+    async def page(self, table: str, columns: list[str], after: Key | None, limit: int) -> list[Row]:
+        rows = await self._raw.fetch(_page(table, columns, after), limit, *(after or ()))
         return [tuple(row) for row in rows]
 
     async def count(self, table: str) -> int:

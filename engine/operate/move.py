@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from interlock.engine.errors import BadConfiguration, InterlockError
-from interlock.engine.operate.bulk import BOOKMARK, KEYS, Bulk, open_bulk
+from interlock.engine.operate.bulk import BOOKMARK, KEYS, Bulk, key_of, open_bulk
 
 MoveProgress: TypeAlias = Callable[[str, str, int, int], None]
 """Called with what is done (`copying` or `checking`), the table, the rows done and the rows in all."""
@@ -90,7 +90,7 @@ async def _copy(source: Bulk, target: Bulk, fingerprint: str, on_progress: MoveP
         done = await target.count(table)
         on_progress("copying", table, done, total)
         while rows := await source.page(table, columns, after, PAGE):
-            after = rows[-1][columns.index(KEYS[table])]
+            after = key_of(table, columns, rows[-1])
             kept = [row for row in rows if not (table == "memo" and row[columns.index("name")] == BOOKMARK)]
             bookmark = msgspec.json.encode(_Bookmark(fingerprint, table, after)).decode()
             await target.put(table, columns, kept, bookmark)
@@ -138,13 +138,13 @@ async def _check(source: Bulk, target: Bulk, on_progress: MoveProgress, *, fresh
 
 async def _digest(database: Bulk, table: str, columns: list[str], on_progress: MoveProgress) -> Moved:
     """Sum a digest of every row: the same rows have the same sum, in whatever order they come."""
-    total, key = await database.count(table), columns.index(KEYS[table])
+    total = await database.count(table)
     encode = msgspec.msgpack.Encoder().encode
     after, done, digest = None, 0, 0
     while rows := await database.page(table, columns, after, PAGE):
-        after = rows[-1][key]
+        after = key_of(table, columns, rows[-1])
         for row in rows:
-            if table == "memo" and row[key] == BOOKMARK:
+            if table == "memo" and row[columns.index("name")] == BOOKMARK:
                 continue
             done += 1
             digest += int.from_bytes(hashlib.blake2b(encode(row), digest_size=16).digest())

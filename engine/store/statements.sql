@@ -228,7 +228,7 @@ FROM users u LEFT JOIN subscription s ON s.user_id = u.user_id WHERE u.user_id =
 -- Write what a user is shown.
 -- about: user :user_id
 -- writes: users, one row
-UPDATE users SET version = :version, shown = :shown, shown_until = :shown_until, catalogue = :catalogue, updated_at = :updated_at,
+UPDATE users SET version = :version, shown = :shown, shown_until = :shown_until, catalogue = :catalogue, supplies = :supplies, updated_at = :updated_at,
     customer_id = :customer_id, trial_used_at = :trial_used_at
 WHERE user_id = :user_id
 
@@ -236,7 +236,7 @@ WHERE user_id = :user_id
 -- The same where customer and trial stay as they are: no index but the clock's is touched.
 -- about: user :user_id
 -- writes: users, one row
-UPDATE users SET version = :version, shown = :shown, shown_until = :shown_until, catalogue = :catalogue, updated_at = :updated_at
+UPDATE users SET version = :version, shown = :shown, shown_until = :shown_until, catalogue = :catalogue, supplies = :supplies, updated_at = :updated_at
 WHERE user_id = :user_id
 
 -- name: users_set_customer!
@@ -417,3 +417,187 @@ ON CONFLICT (account, user_id, verb_key) DO UPDATE SET said = excluded.said, at 
 -- Forget the keys that were used before a time.
 -- writes: verb_key
 DELETE FROM verb_key WHERE at < :before
+
+-- name: usage_counter_get^
+-- One counter of a user, its row locked.
+-- about: user :user_id
+-- reads: usage_counter
+SELECT used, reserved, holds_until, alerted, alert_limit FROM usage_counter
+WHERE user_id = :user_id AND feature = :feature AND window_start = :window_start /*lock*/
+
+-- name: usage_counter_peek^
+-- One counter of a user, without locking it.
+-- about: user :user_id
+-- reads: usage_counter
+SELECT used, reserved, holds_until, alerted, alert_limit FROM usage_counter
+WHERE user_id = :user_id AND feature = :feature AND window_start = :window_start
+
+-- name: usage_counters_of_user
+-- All counters of a user.
+-- about: user :user_id
+-- reads: usage_counter
+SELECT feature, window_start, used, reserved, holds_until, alerted, alert_limit FROM usage_counter WHERE user_id = :user_id
+
+-- name: usage_counter_put!
+-- Write one counter.
+-- about: user :user_id
+-- writes: usage_counter, one row
+INSERT INTO usage_counter (user_id, feature, window_start, used, reserved, holds_until, alerted, alert_limit)
+VALUES (:user_id, :feature, :window_start, :used, :reserved, :holds_until, :alerted, :alert_limit)
+ON CONFLICT (user_id, feature, window_start, account) DO UPDATE SET used = excluded.used, reserved = excluded.reserved,
+    holds_until = excluded.holds_until, alerted = excluded.alerted, alert_limit = excluded.alert_limit
+
+-- name: usage_seen_get^
+-- What was answered to a use that has been here before, and when.
+-- about: user :user_id
+-- reads: usage_seen
+SELECT answer, at FROM usage_seen WHERE user_id = :user_id AND feature = :feature AND id = :id
+
+-- name: usage_seen_put!
+-- Keep what was answered; one that is older than what is remembered gives way.
+-- about: user :user_id
+-- writes: usage_seen, one row
+INSERT INTO usage_seen (user_id, feature, id, at, answer) VALUES (:user_id, :feature, :id, :at, :answer)
+ON CONFLICT (user_id, feature, id, account) DO UPDATE SET at = excluded.at, answer = excluded.answer
+
+-- name: usage_seen_forget
+-- Forget the oldest, some 500, that are older than a time; one row for each.
+-- writes: usage_seen
+DELETE FROM usage_seen WHERE at < :before AND at <= (
+    SELECT max(at) FROM (SELECT at FROM usage_seen WHERE at < :before ORDER BY at LIMIT 500) AS due)
+RETURNING 1
+
+-- name: usage_hold_get^
+-- One hold, its row locked.
+-- about: hold :hold_id
+-- reads: usage_hold
+SELECT hold_id, user_id, feature, window_start, amount, at, expires_at, answer FROM usage_hold WHERE hold_id = :hold_id /*lock*/
+
+-- name: usage_hold_owner^
+-- Whose a hold is.
+-- about: hold :hold_id
+-- reads: usage_hold
+SELECT user_id FROM usage_hold WHERE hold_id = :hold_id
+
+-- name: usage_hold_add!
+-- Store an open hold.
+-- about: hold :hold_id
+-- writes: usage_hold, one row
+INSERT INTO usage_hold (hold_id, user_id, feature, window_start, amount, at, expires_at)
+VALUES (:hold_id, :user_id, :feature, :window_start, :amount, :at, :expires_at)
+
+-- name: usage_hold_settle!
+-- Close a hold with the answer of its settlement.
+-- about: hold :hold_id
+-- writes: usage_hold
+UPDATE usage_hold SET answer = :answer WHERE hold_id = :hold_id
+
+-- name: usage_hold_open^
+-- How much of a counter is set aside by holds that have not ended, and when the first of them ends.
+-- about: user :user_id
+-- reads: usage_hold
+SELECT coalesce(sum(amount), 0), coalesce(min(expires_at), 0) FROM usage_hold
+WHERE user_id = :user_id AND feature = :feature AND window_start = :window_start AND answer IS NULL AND expires_at > :now
+
+-- name: usage_hold_forget
+-- Forget the oldest holds, at most 500, made before a time; one row for each.
+-- writes: usage_hold
+DELETE FROM usage_hold WHERE hold_id IN /*keys*/ (
+    SELECT hold_id FROM usage_hold WHERE at < :before ORDER BY at LIMIT 500 /*keys*/ )
+RETURNING 1
+
+-- name: meter_minute_add!
+-- Add to what a customer used of a meter in a minute.
+-- about: customer :customer_id
+-- writes: meter_minute, one row
+INSERT INTO meter_minute (customer_id, event_name, minute, value) VALUES (:customer_id, :event_name, :minute, :value)
+ON CONFLICT (customer_id, event_name, minute, account) DO UPDATE SET value = meter_minute.value + excluded.value
+
+-- name: meter_minute_oldest
+-- The oldest minutes, at most 200, that began before a time.
+-- reads: meter_minute
+SELECT customer_id, event_name, minute FROM meter_minute WHERE minute < :before ORDER BY minute LIMIT 200
+
+-- name: meter_minute_close^
+-- Take out a minute.
+-- about: customer :customer_id
+-- writes: meter_minute
+DELETE FROM meter_minute WHERE customer_id = :customer_id AND event_name = :event_name AND minute = :minute
+RETURNING customer_id, event_name, minute, value
+
+-- name: meter_minute_close_customer
+-- Take out all minutes of a customer, the present one too.
+-- about: customer :customer_id
+-- writes: meter_minute
+DELETE FROM meter_minute WHERE customer_id = :customer_id RETURNING customer_id, event_name, minute, value
+
+-- name: meter_minute_waiting
+-- What of a customer and meter is not in an event yet, from a time on, before another.
+-- about: customer :customer_id
+-- reads: meter_minute
+SELECT minute, value FROM meter_minute
+WHERE customer_id = :customer_id AND event_name = :event_name AND minute >= :since AND minute < :before
+
+-- name: meter_event_add!
+-- Store a meter event before it is sent.
+-- about: meter_event :identifier
+-- writes: meter_event, one row
+INSERT INTO meter_event (identifier, customer_id, event_name, minute, value, state)
+VALUES (:identifier, :customer_id, :event_name, :minute, :value, 'waiting')
+
+-- name: meter_event_get^
+-- One meter event, its row locked.
+-- about: meter_event :identifier
+-- reads: meter_event
+SELECT identifier, customer_id, event_name, minute, value, state, first_sent_at, settled_at, late, why FROM meter_event
+WHERE identifier = :identifier /*lock*/
+
+-- name: meter_event_sending!
+-- Note when an event is first given to Stripe.
+-- about: meter_event :identifier
+-- writes: meter_event
+UPDATE meter_event SET first_sent_at = :at WHERE identifier = :identifier
+
+-- name: meter_event_settle!
+-- Note what became of an event.
+-- about: meter_event :identifier
+-- writes: meter_event
+UPDATE meter_event SET state = :state, settled_at = :at, why = :why, late = :late WHERE identifier = :identifier
+
+-- name: meter_events_of
+-- The events of a customer and meter, from a time on, before another.
+-- about: customer :customer_id
+-- reads: meter_event
+SELECT identifier, customer_id, event_name, minute, value, state, first_sent_at, settled_at, late, why FROM meter_event
+WHERE customer_id = :customer_id AND event_name = :event_name AND minute >= :since AND minute < :before
+
+-- name: meter_events_dead
+-- Events that were given up until a time, the newest first.
+-- reads: meter_event
+SELECT identifier, customer_id, event_name, minute, value, state, first_sent_at, settled_at, late, why FROM meter_event
+WHERE state = 'dead' AND settled_at <= :before ORDER BY settled_at DESC LIMIT :limit
+
+-- name: meter_events_open
+-- How many events wait to be sent, and the minute of the oldest.
+-- reads: meter_event
+SELECT count(*), coalesce(min(minute), 0) FROM meter_event WHERE state = 'waiting'
+
+-- name: meter_event_forget
+-- Forget the oldest events, at most 500, that were delivered before a time; one row for each.
+-- writes: meter_event
+DELETE FROM meter_event WHERE identifier IN /*keys*/ (
+    SELECT identifier FROM meter_event WHERE state = 'delivered' AND settled_at < :before
+    ORDER BY settled_at LIMIT 500 /*keys*/ )
+RETURNING 1
+
+-- name: users_supplied^
+-- What a user holds that gives access, and what it was made of.
+-- about: user :user_id
+-- reads: users
+SELECT supplies, shown_until, catalogue FROM users WHERE user_id = :user_id
+
+-- name: meter_events_waiting
+-- A page of the events that wait to be sent, the oldest first.
+-- reads: meter_event
+SELECT identifier, customer_id, event_name, minute, value, state, first_sent_at, settled_at, late, why FROM meter_event
+WHERE state = 'waiting' AND minute >= :after AND (minute > :after OR identifier > :after_identifier) ORDER BY minute, identifier LIMIT :limit

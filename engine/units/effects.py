@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from interlock.engine.core.catalogue import Catalogue
+from interlock.engine.core.counting import Alert
 from interlock.engine.core.states import Decision, Facts, Outcome, Subscription
 from interlock.engine.store import Work
 from interlock.engine.units import records
@@ -32,7 +33,7 @@ class Unit:
     `newcomers` are (customer, user) where a subscription came to a user; `released` the customers whose portal
     is to be given anew; `questions` the subscriptions to ask about, each with the milliseconds to wait before;
     `changed` the users whose shown state the projection has changed; `first_seen` (price, subscription) where a price
-    was seen for the first time that no plan sells or sold.
+    was seen for the first time that no plan sells or sold; `alerts` the users who came near to a limit, or reached it.
     """
 
     now: float
@@ -45,6 +46,7 @@ class Unit:
     ledger: list[LedgerEntry] = field(default_factory=list[LedgerEntry])
     changed: set[str] = field(default_factory=set[str])
     first_seen: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    alerts: list[tuple[str, Alert]] = field(default_factory=list[tuple[str, Alert]])
     _stored: dict[str, StoredSubscription] = field(default_factory=dict[str, StoredSubscription])
     _noted: dict[str, StoredSubscription] = field(default_factory=dict[str, StoredSubscription])
 

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from interlock.engine.core import view
+from interlock.engine.core.features import supplies
 from interlock.engine.core.holding import Holding
 from interlock.engine.core.view import UserState
 from interlock.engine.store import Work
@@ -64,6 +65,7 @@ def _project(user_id: str, unit: Unit) -> Work[None]:
         shown=shown,
         shown_until=holding.changes_at,
         catalogue=unit.catalogue.digest,
+        supplies=msgspec.json.encode(supplies(holding)),
         updated_at=updated_at,
         customer_id=holding.portal_customer,
         trial_used_at=user.trial_used_at or _first_trial(holding),

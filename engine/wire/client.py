@@ -23,7 +23,7 @@ from typing import Any, Final, NamedTuple, TypeVar, cast
 import msgspec
 import stripe
 
-from interlock.engine.errors import CardDeclined, StripeBusy, StripeFailed, StripeRefused, StripeUnavailable
+from interlock.engine.errors import CardDeclined, KeyRefused, StripeBusy, StripeFailed, StripeRefused, StripeUnavailable
 
 log = logging.getLogger("interlock.stripe")
 T = TypeVar("T")
@@ -93,7 +93,7 @@ class StripeClient:
         self._clients = {
             writes: stripe.StripeClient(
                 key,
-                base_addresses={"api": base} if base else {},
+                base_addresses={"api": base, "meter_events": base} if base else {},
                 http_client=http,
                 max_network_retries=RETRIES,
             )
@@ -122,12 +122,23 @@ class StripeClient:
         headers: Mapping[str, str] = response.headers
         return Answer(response.body.encode(), _date(headers))
 
-    async def _call(self, method: str, path: str, params: dict[str, Any], key: str | None) -> stripe.StripeResponse:
+    async def get_v2(self, path: str) -> bytes:
+        """GET a path under `/v2`; returns the body as it came."""
+        return (await self._call("get", path, {}, None, version="v2")).body.encode()
+
+    async def post_v2(self, path: str, params: dict[str, Any], *, stream_token: str | None = None) -> bytes:
+        """POST to a path under `/v2`; with the token of a meter event session, to the host of the stream."""
+        extra = {"api_key": stream_token, "base": "meter_events"} if stream_token else {}
+        return (await self._call("post", path, params | extra, None, version="v2")).body.encode()
+
+    async def _call(
+        self, method: str, path: str, params: dict[str, Any], key: str | None, *, version: str = "v1"
+    ) -> stripe.StripeResponse:
         extra: dict[str, Any] = {"idempotency_key": key} if key else {}
         client = self._clients[method == "post"]
         try:
             async with asyncio.timeout(self._whole_seconds):
-                return await client.raw_request_async(method, f"/v1/{path}", **params, **extra)  # pyright: ignore
+                return await client.raw_request_async(method, f"/{version}/{path}", **params, **extra)  # pyright: ignore
         except TimeoutError as error:
             raise StripeUnavailable("Stripe did not answer in time") from error
         except stripe.APIConnectionError as error:
@@ -163,9 +174,9 @@ def _refusal(method: str, path: str, error: stripe.StripeError) -> StripeRefused
     if isinstance(error, stripe.PermissionError):
         wanted = _PERMISSION.search(words)
         log.error("the Stripe key lacks a permission: %s", wanted[0] if wanted else words)
-        return StripeRefused("Stripe refused the API key", **said)
+        return KeyRefused("Stripe refused the API key", **said)
     if isinstance(error, stripe.AuthenticationError):
-        return StripeRefused("Stripe refused the API key", **said)
+        return KeyRefused("Stripe refused the API key", **said)
     return StripeRefused("Stripe did not accept this; the operator's log says why", **said)
 
 

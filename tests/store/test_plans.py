@@ -27,6 +27,7 @@ WHOLE = {
     "queue_free_leases": "once, when a service on SQLite starts",
     "queue_dead": "what was given up, when an operator asks for it",
     "checkout_all_open": "once a sweep, over the open sessions",
+    "meter_events_open": "counts the meter events that wait to be sent; hardly any do",
 }
 """Statements that look through a whole table or index, and why they may."""
 IN_ORDER = {
@@ -36,8 +37,11 @@ IN_ORDER = {
     "verb_key_forget",
     "subscription_living",
     "users_due",
+    "subscription_to_check", "subscription_unknown", "event_forget_payloads", "subscription_living", "users_due",
     "queue_claim",
-}
+    "usage_seen_forget", "usage_hold_forget", "usage_hold_open", "meter_minute_oldest",
+    "meter_minute_waiting", "meter_events_of", "meter_event_forget", "meter_events_waiting", "meter_events_dead",
+}  # fmt: skip
 """Statements that take the first few beyond a point, in the order of an index."""
 BY_INDEX = {
     "event_pending_of": {"event_pending"},
@@ -63,6 +67,14 @@ BY_INDEX = {
     "queue_done": {"queue_one"},
     "queue_bury": {"queue_one"},
     "checkout_open": {"checkout_one_open"},
+    "usage_seen_forget": {"usage_seen_by_age"},
+    "usage_hold_open": {"usage_hold_open"},
+    "usage_hold_forget": {"usage_hold_by_age"},
+    "meter_minute_oldest": {"meter_minute_by_time"},
+    "meter_events_of": {"meter_event_of_customer"},
+    "meter_event_forget": {"meter_event_delivered"},
+    "meter_events_waiting": {"meter_event_open"},
+    "meter_events_dead": {"meter_event_dead"},
 }
 """What finds the rows of a statement, beside the keys of the tables; those not named here go by keys alone."""
 FINDS_NOTHING = {"decision_applied_once": "no statement looks by it: it keeps an event from being applied twice"}
@@ -70,6 +82,8 @@ OPEN = (
     "INSERT INTO queue (kind, key, due_at) SELECT 'question', subscription_id, 1 FROM subscription",
     "INSERT INTO checkout (session_id, user_id, intent, url, expires_at, status) "
     "SELECT 'cs_' || user_id, user_id, 'pro', 'https://checkout.stripe.com', 1, 'open' FROM users",
+    "INSERT INTO meter_minute (customer_id, event_name, minute, value) "
+    "SELECT customer_id, 'tokens', 60, 1 FROM customer",
 )
 """What is open at the moment; those who only live have nothing of it."""
 

@@ -54,7 +54,7 @@ FORBIDDEN: dict[str, tuple[Query, ...]] = {
     "a checkout of nobody": (session("cs_1", "u_unknown"),),
     "an outcome that does not exist": (("event_insert", (*EVENT[1][:7], "maybe", None)),),
     "a customer half deleted": (("customer_put", ("cus_1", None, None, 1, 2)),),
-    "a version below nothing": (USER, ("users_show", (-1, b"{}", None, "c", 1, None, None, "u_1"))),
+    "a version below nothing": (USER, ("users_show", (-1, b"{}", None, "c", b"[]", 1, None, None, "u_1"))),
 }
 
 

@@ -90,6 +90,7 @@ class Projected(Struct, frozen=True):
     shown: bytes | None
     shown_until: int | None
     catalogue: str
+    supplies: bytes
     updated_at: int
     customer_id: str | None
     trial_used_at: int | None
