@@ -32,14 +32,17 @@ _ALWAYS: Final = tuple(ALWAYS.items())
 
 
 class Front:
-    """Knows the ways of a few requests by method and path; `app` answers all others."""
+    """Knows the ways of a few requests by method and path; `app` answers all others.
+
+    A path may have `{}` as its second part, for any name: `/features/{}`.
+    """
 
     def __init__(self, app: ASGIApp, ways: Mapping[tuple[str, str], Way]) -> None:
         self._app = app
         self._ways = ways
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        way = self._ways.get((scope["method"], path_within(scope))) if scope["type"] == "http" else None
+        way = self._way(scope["method"], path_within(scope)) if scope["type"] == "http" else None
         if way is None or scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -59,6 +62,13 @@ class Front:
         else:
             return
         await tell(send, said)
+
+    def _way(self, method: str, path: str) -> Way | None:
+        way = self._ways.get((method, path))
+        parts = path.split("/", 4) if way is None else ()
+        if len(parts) < 3 or not parts[2]:
+            return way
+        return self._ways.get((method, "/".join((*parts[:2], "{}", *parts[3:]))))
 
 
 def path_within(scope: HTTPScope) -> str:

@@ -68,6 +68,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "another_users": Kind(409, "The Stripe customer is another user's."),
     "too_large": Kind(413, "The body is longer than this route takes."),
     "unknown_plan": Kind(422, "The plan catalogue has no plan of that name."),
+    "unknown_feature": Kind(422, "The plan catalogue has no feature of that name."),
     "unknown_promotion_code": Kind(422, "Stripe knows no active promotion code of that name."),
     "unknown_interval": Kind(422, "The plan is not sold at that interval."),
     "unknown_reason": Kind(422, "That is none of the reasons for a cancellation."),

@@ -22,10 +22,12 @@ from interlock.api.routes import (
     billing,
     cards,
     diagrams,
+    features,
     health,
     invoices,
     manage,
     subscription,
+    usage,
     users,
     webhooks,
 )
@@ -55,6 +57,8 @@ USERS: Final[Handlers] = (
     subscription.stream_subscription,
     subscription.read_history,
     subscription.draw_subscription,
+    features.list_features,
+    features.read_feature,
     billing.create_checkout,
     billing.create_portal,
     manage.preview_change,
@@ -72,9 +76,9 @@ USERS: Final[Handlers] = (
     cards.make_default,
     cards.remove_payment_method,
 )
-SERVICES: Final[Handlers] = (users.read_users,)
+SERVICES: Final[Handlers] = (users.read_users, usage.settle_hold, usage.report_usage)
 """For the host's own backend.  Every route of USERS is its too, under /users/{user_id}: see `twins`."""
-OF_ONE_USER: Final[Handlers] = (users.read_user, users.read_user_history)
+OF_ONE_USER: Final[Handlers] = (users.read_user, users.read_user_history, usage.consume, usage.hold)
 """For the host's own backend, about the user whom the path names."""
 OPERATORS: Final[Handlers] = (health.metrics,)
 
@@ -132,6 +136,9 @@ def busiest(runtime: Runtime) -> dict[tuple[str, str], Way]:
     return {
         ("POST", "/webhooks/stripe"): partial(webhooks.take_event, runtime),
         ("GET", "/subscription"): _as_user(runtime, subscription.send_state),
+        ("GET", "/features"): _as_user(runtime, features.send_features),
+        ("GET", "/features/{}"): _as_user(runtime, features.send_own_feature),
+        ("POST", "/users/{}/consume"): partial(usage.send_consumed, runtime),
         ("GET", "/subscription/stream"): _as_user(runtime, subscription.send_stream),
     }
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from functools import partial
 from typing import Annotated, Final
 
 from litestar import Response, get
 from litestar.di import NamedDependency
-from litestar.params import HeaderParameter, QueryParameter
+from litestar.params import QueryParameter
 from litestar.types import HTTPScope, Receive, Send
 
 from interlock.api.auth.tokens import User
-from interlock.api.http.front import JSON, Answered, Headers, reply
+from interlock.api.http.conditional import PRIVATE, IfNoneMatch, send_versioned
+from interlock.api.http.front import Answered
 from interlock.api.http.headers import PICTURE_POLICY
 from interlock.api.routes.stream import EventStream
 from interlock.api.runtime import Runtime
@@ -21,11 +21,7 @@ from interlock.api.schema.shapes import UserStateAnswer
 from interlock.engine import HistoryPage, Interlock, diagram
 
 MAX_SEQ: Final = 2**53 - 1  # what JSON can say exactly
-_ETAGS: Final = re.compile(rb'(?:W/)?("[^"]*")')
-_PRIVATE: Final = {"Cache-Control": "private, no-cache", "Vary": "Authorization"}
-_PRIVATE_RAW: Final = [(name.lower().encode(), value.encode()) for name, value in _PRIVATE.items()]
 
-IfNoneMatch = Annotated[str | None, HeaderParameter(name="If-None-Match", description='An `ETag` seen before: `"7"`.')]
 Limit = Annotated[int, QueryParameter(ge=1, le=100, description="At most so many entries.")]
 After = Annotated[
     # gt -1, where ge 0 would be left out of the document
@@ -36,18 +32,7 @@ After = Annotated[
 async def send_state(runtime: Runtime, user: User, scope: HTTPScope, _: Receive, send: Send) -> None:
     """Answer with the state as it is stored, or with 304 to a client that has this version."""
     shown = await runtime.interlock.state(user.id)
-    etag = b'"%d"' % shown.version
-    headers: Headers = [*_PRIVATE_RAW, (b"etag", etag)]
-    seen = [value for name, value in scope["headers"] if name == b"if-none-match"]
-    if seen and _matches(b",".join(seen), etag):
-        await reply(send, 304, headers, b"")
-    else:
-        await reply(send, 200, [JSON, *headers], shown.body)
-
-
-def _matches(if_none_match: bytes, etag: bytes) -> bool:
-    """Compare weakly, as RFC 9110 asks of If-None-Match."""
-    return if_none_match == etag or if_none_match.strip() == b"*" or etag in _ETAGS.findall(if_none_match)
+    await send_versioned(scope, send, shown.version, shown.body)
 
 
 @get(
@@ -102,7 +87,7 @@ async def read_history(
 ) -> Response[HistoryPage]:
     """Read what each event did to the user's subscriptions, and which guard said no."""
     page = await interlock.history(user.id, limit=limit, after=after)
-    return Response(page, headers=_PRIVATE)
+    return Response(page, headers=PRIVATE)
 
 
 @get(
@@ -117,4 +102,4 @@ async def draw_subscription(user: NamedDependency[User], interlock: NamedDepende
     """Draw the machine with the user's current state and the way taken marked."""
     current, taken = await interlock.way(user.id)
     picture = diagram.svg(current=current, taken=taken)
-    return Response(picture, media_type="image/svg+xml", headers=_PRIVATE | {"Content-Security-Policy": PICTURE_POLICY})
+    return Response(picture, media_type="image/svg+xml", headers=PRIVATE | {"Content-Security-Policy": PICTURE_POLICY})

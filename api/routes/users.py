@@ -11,9 +11,10 @@ from litestar.params import JSONBody
 from msgspec import Meta, Struct
 
 from interlock.api.auth.tokens import User
+from interlock.api.http.conditional import IfNoneMatch
 from interlock.api.http.front import Answered
 from interlock.api.http.problems import ApiError
-from interlock.api.routes.subscription import MAX_SEQ, After, IfNoneMatch, Limit, send_state
+from interlock.api.routes.subscription import MAX_SEQ, After, Limit, send_state
 from interlock.api.runtime import Runtime
 from interlock.api.schema.docs import BODY, ENTRY, SIGNED_IN, USER_STATE, answers, refuses
 from interlock.api.schema.shapes import StrictBody, UserStateAnswer

@@ -146,6 +146,8 @@ SCHEMES: Final[dict[str, SecurityScheme | Reference]] = {
 }
 TAGS: Final = (
     Tag(name="subscription", description="What a user holds, now and on the way here."),
+    Tag(name="features", description="What a user may use, and what is left of it."),
+    Tag(name="usage", description="What your own backend counts."),
     Tag(name="billing", description="Ways to Stripe's pages, and what is sold."),
     Tag(name="invoices", description="What was billed, and what comes next; read through from Stripe."),
     Tag(name="payment methods", description="What is charged; read through from Stripe."),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import msgspec
@@ -24,6 +26,7 @@ from interlock.engine import (
 )
 
 T = TypeVar("T", bound=Struct)
+D = TypeVar("D")
 
 MAX_QUANTITY = 10_000
 _BAD_VALUES = ("- at `$.quantity`", "- at `$.flow`")
@@ -93,19 +96,22 @@ class UserStateAnswer(Struct, frozen=True, kw_only=True):
     updated_at: Time
 
 
+def strictly(decode: Callable[[bytes], D], body: bytes) -> D:
+    """Decode a body; raise ApiError, which says what is wrong with it."""
+    try:
+        return decode(body)
+    except msgspec.ValidationError as error:
+        words = str(error)
+        raise ApiError("bad_value" if words.endswith(_BAD_VALUES) else "bad_body", words) from None
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        raise ApiError("bad_body", "The body is not JSON.") from None
+
+
 class StrictBody(MsgspecDTO[T], Generic[T]):
     """Decodes a JSON body without any leniency, where Litestar's own would take "5" for 5."""
 
     def decode_bytes(self, value: bytes) -> Any:
-        try:
-            return msgspec.json.decode(value, type=self.model_type)
-        except msgspec.ValidationError as error:
-            words = str(error)
-            if words.endswith(_BAD_VALUES):
-                raise ApiError("bad_value", words) from None
-            raise ApiError("bad_body", words) from None
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-            raise ApiError("bad_body", "The body is not JSON.") from None
+        return strictly(partial(msgspec.json.decode, type=self.model_type), value)
 
     @classmethod
     def create_for_field_definition(cls, *_: Any, **__: Any) -> None:
