@@ -193,7 +193,7 @@ class PostgresBulk:
 
     async def finish(self) -> None:
         async with self._raw.transaction():
-            for table in [table for table, key in KEYS.items() if key == "seq"]:
+            for table in [table for table, key in KEYS.items() if key == ("seq",)]:
                 sequence = f"pg_get_serial_sequence('{table}', 'seq')"
                 await self._raw.execute(f"SELECT setval({sequence}, max(seq)) FROM {table} HAVING count(*) > 0")
             await self._raw.execute("DELETE FROM memo WHERE name = $1", BOOKMARK)

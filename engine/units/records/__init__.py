@@ -122,6 +122,7 @@ from interlock.engine.units.records.users import (
 )
 
 __all__ = [
+    "QUESTION",
     "Customer",
     "DeadJob",
     "Decided",
@@ -133,7 +134,6 @@ __all__ = [
     "Minute",
     "OpenCheckout",
     "Projected",
-    "QUESTION",
     "Question",
     "RememberedPrice",
     "Step",
