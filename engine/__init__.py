@@ -9,10 +9,10 @@ from interlock.engine import diagram, errors
 from interlock.engine.commands.cancel import CancelBody, CancelPreview
 from interlock.engine.commands.cards import NewCard
 from interlock.engine.commands.change import ChangeBody
-from interlock.engine.commands.pause import PauseBody
-from interlock.engine.commands.resume import ResumeBody
 from interlock.engine.commands.consume import Consumed
 from interlock.engine.commands.hold import HoldAnswer
+from interlock.engine.commands.pause import PauseBody
+from interlock.engine.commands.resume import ResumeBody
 from interlock.engine.commands.usage import RefusedUse, UsageEvent, UsageReport
 from interlock.engine.config import Clock, Config
 from interlock.engine.core.access import RULES, Access, Reason, access
@@ -94,8 +94,8 @@ __all__ = [
     "PlanShown",
     "Reason",
     "Refusal",
-    "ResumeBody",
     "RefusedUse",
+    "ResumeBody",
     "Shown",
     "State",
     "Subscription",

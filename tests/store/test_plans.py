@@ -37,7 +37,6 @@ IN_ORDER = {
     "verb_key_forget",
     "subscription_living",
     "users_due",
-    "subscription_to_check", "subscription_unknown", "event_forget_payloads", "subscription_living", "users_due",
     "queue_claim",
     "usage_seen_forget", "usage_hold_forget", "usage_hold_open", "meter_minute_oldest",
     "meter_minute_waiting", "meter_events_of", "meter_event_forget", "meter_events_waiting", "meter_events_dead",
