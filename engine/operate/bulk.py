@@ -23,6 +23,8 @@ KEYS: Final[dict[str, tuple[str, ...]]] = {
     "checkout": ("session_id",),
     "memo": ("name",),
     "price": ("price_id",),
+    "turn": ("account", "user_id"),
+    "verb_key": ("account", "user_id", "verb_key"),
     "usage_counter": ("user_id", "feature", "window_start"),
     "usage_seen": ("user_id", "feature", "id"),
     "usage_hold": ("hold_id",),
