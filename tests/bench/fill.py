@@ -40,7 +40,8 @@ async def _store_first(path: Path) -> None:
 
 def _ids(number: int) -> list[str]:
     ids = (traffic.subscription, traffic.customer, traffic.user)
-    return [*(of(number) for of in ids), traffic.event_id(number, 0), traffic.name("in", number, 0)]
+    others = traffic.event_id(number, 0), traffic.name("in", number, 0), traffic.name("si", number)
+    return [*(of(number) for of in ids), *others]
 
 
 def _copies(row: tuple[Any, ...], begin: int, end: int) -> Iterator[tuple[Any, ...]]:
