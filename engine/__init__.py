@@ -17,7 +17,7 @@ from interlock.engine.commands.usage import RefusedUse, UsageEvent, UsageReport
 from interlock.engine.config import Clock, Config
 from interlock.engine.core.access import RULES, Access, Reason, access
 from interlock.engine.core.actions import Refusal, available_actions
-from interlock.engine.core.catalogue import Catalogue, load_catalogue, read_catalogue
+from interlock.engine.core.catalogue import Catalogue, load_catalogue, make_catalogue, read_catalogue
 from interlock.engine.core.holding import Grant, Holder, Holding, hold
 from interlock.engine.core.machine import decide
 from interlock.engine.core.states import Decision, Evidence, Facts, Kind, Outcome, State, Subscription
@@ -113,6 +113,7 @@ __all__ = [
     "errors",
     "hold",
     "load_catalogue",
+    "make_catalogue",
     "move",
     "no_telemetry",
     "read_catalogue",

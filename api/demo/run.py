@@ -12,26 +12,25 @@ import secrets
 import signal
 import socket
 import time
-import tomllib
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import jwt
 import msgspec
 
 from interlock.api.app import create_app
 from interlock.api.demo.page import DemoSettings, demo_router
+from interlock.api.demo.plans import DEMO, read_plans
 from interlock.api.http.logs import logging_config
 from interlock.api.http.server import Companion, server_config
 from interlock.api.sandbox import SandboxClock, create_sandbox
 from interlock.api.settings import Settings, load_settings
-from interlock.engine import BadConfiguration, Catalogue
+from interlock.engine import BadConfiguration
 
 USER: Final = "demo"
 TOKEN_FOR: Final = 100 * 365 * 86_400
 """Seconds; the sandbox's clock jumps by months, and its tokens should outlive that."""
-_PLANS: Final = Path(__file__).with_name("plans.toml")
-_SOLD_AT: Final = ("amount", "currency", "interval")
 
 
 class Keys(msgspec.Struct):
@@ -41,16 +40,18 @@ class Keys(msgspec.Struct):
     webhook_secret: str
     jwt_secret: str
     admin_token: str
+    service_token: str = ""
 
 
-def demo_plans() -> tuple[Catalogue, list[dict[str, Any]]]:
-    """Return the catalogue, and the same plans with prices for the stand-in to sell."""
-    plain = tomllib.loads(_PLANS.read_text("utf-8"))
-    sold = [{"key": key, **plan} for key, plan in plain["plans"].items()]
-    for plan in plain["plans"].values():
-        for name in _SOLD_AT:
-            del plan[name]
-    return msgspec.convert(plain, Catalogue), sold
+def new_keys() -> Keys:
+    """Make secrets that nothing else has."""
+    return Keys(
+        stripe_key=f"sk_test_{secrets.token_hex(24)}",
+        webhook_secret=f"whsec_{secrets.token_hex(24)}",
+        jwt_secret=secrets.token_hex(32),
+        admin_token=secrets.token_hex(24),
+        service_token=secrets.token_hex(24),
+    )
 
 
 def read_keys(folder: Path) -> Keys:
@@ -62,26 +63,41 @@ def read_keys(folder: Path) -> Keys:
         pass
     except msgspec.DecodeError:
         raise BadConfiguration(f"{path}: it does not hold the sandbox's keys; delete it to have new ones") from None
-    keys = Keys(
-        stripe_key=f"sk_test_{secrets.token_hex(24)}",
-        webhook_secret=f"whsec_{secrets.token_hex(24)}",
-        jwt_secret=secrets.token_hex(32),
-        admin_token=secrets.token_hex(24),
-    )
+    keys = new_keys()
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(msgspec.json.encode(keys))
     return keys
 
 
-class Sandbox:
-    """Both servers, and what they need to know of each other."""
+def address(bound: socket.socket) -> str:
+    """Return the address of a server that listens on a socket."""
+    host, port = bound.getsockname()[:2]
+    return f"http://{host}:{port}"
 
-    def __init__(self, port: int, stripe_port: int, folder: Path, *, keep: bool) -> None:
+
+class Demo:
+    """The stand-in Stripe, beside it the service unless `with_service` is False, and what each needs of the other.
+
+    `sockets`: the stand-in's, then the service's.
+    """
+
+    def __init__(
+        self,
+        sockets: list[socket.socket],
+        folder: Path,
+        *,
+        plans: Path = DEMO,
+        keep: bool = False,
+        webhook_url: str | None = None,
+    ) -> None:
+        self._sockets = sockets
         self._folder = folder
         self._keep = keep
         self._keys = read_keys(folder)
-        self._url = f"http://127.0.0.1:{port}"
-        self._stripe_url = f"http://127.0.0.1:{stripe_port}"
+        self._catalogue, self._sold = read_plans(plans)
+        self._stripe_url = address(sockets[0])
+        self._url = address(sockets[1]) if len(sockets) > 1 else None
+        self._webhook_url = f"{self._url}/webhooks/stripe" if self._url else webhook_url or ""
         self._clock = SandboxClock()
 
     def token(self, user: str) -> str:
@@ -91,14 +107,25 @@ class Sandbox:
         return jwt.encode(claims, self._keys.jwt_secret, algorithm="HS256")
 
     def welcome(self) -> str:
+        """Return what the terminal says at the start."""
         kept = f"Kept in    {self._folder}" if self._keep else "Nothing is kept; --data DIR keeps it."
+        stripe = f"Stripe     {self._stripe_url}  (a stand-in; no account, no money)"
+        if self._url is None:
+            endpoint = self._webhook_url or "none; --webhook-url URL names one"
+            return (
+                f"{stripe}\nPanel      {self._stripe_url}/_sandbox\nEndpoint   {endpoint}\n{kept}\n\n"
+                f"For a service of yours:\n\n"
+                f"  STRIPE_API_BASE={self._stripe_url}\n  STRIPE_SECRET_KEY={self._keys.stripe_key}\n"
+                f"  STRIPE_WEBHOOK_SECRET={self._keys.webhook_secret}\n  SANDBOX_CLOCK={self._stripe_url}\n\n"
+                "Ctrl-C ends it."
+            )
         return (
-            f"Interlock  {self._url}\nStripe     {self._stripe_url}  (a stand-in; no account, no money)\n{kept}\n\n"
+            f"Interlock  {self._url}\n{stripe}\n{kept}\n\n"
             f'A token of the user "{USER}":\n{self.token(USER)}\n\n'
             f'  curl -H "Authorization: Bearer $TOKEN" {self._url}/subscription\n\nCtrl-C ends it.'
         )
 
-    def _settings(self) -> Settings:
+    def _settings(self, url: str) -> Settings:
         # Through the same door as a real service's, so the sandbox shows what a service would do.
         return load_settings(
             {
@@ -108,36 +135,43 @@ class Sandbox:
                 "DATABASE_URL": f"sqlite:///{self._folder.resolve() / 'interlock.db'}",
                 "JWT_SECRET": self._keys.jwt_secret,
                 "ADMIN_TOKEN": self._keys.admin_token,
-                "APP_URL": self._url,
+                **({"SERVICE_TOKEN": self._keys.service_token} if self._keys.service_token else {}),
+                "APP_URL": url,
                 "RECONCILE_EVERY": "30",
             }
         )
 
-    def _apps(self) -> tuple[Any, Any]:
-        catalogue, sold = demo_plans()
-        stripe = create_sandbox(
-            public_url=self._stripe_url,
-            plans=sold,
-            webhook_url=f"{self._url}/webhooks/stripe",
-            webhook_secret=self._keys.webhook_secret,
-            app_url=self._url,
-            clock=self._clock,
-            data=self._folder / "stripe.json" if self._keep else None,
-        )
-        settings = self._settings()
-        demo: DemoSettings = {"stripe_url": self._stripe_url, "user": USER, "make_token": self.token}
-        return stripe, create_app(
-            settings, config=settings.engine_config(self._clock.now, catalogue), extra=[demo_router(demo)]
-        )
+    def _apps(self) -> list[Any]:
+        hook = urlsplit(self._webhook_url)
+        apps: list[Any] = [
+            create_sandbox(
+                public_url=self._stripe_url,
+                plans=self._sold,
+                webhook_url=self._webhook_url,
+                webhook_secret=self._keys.webhook_secret,
+                app_url=self._url or (f"{hook.scheme}://{hook.netloc}" if hook.netloc else self._stripe_url),
+                clock=self._clock,
+                data=self._folder / "stripe.json" if self._keep else None,
+            )
+        ]
+        if self._url is not None:
+            settings = self._settings(self._url)
+            demo: DemoSettings = {"stripe_url": self._stripe_url, "user": USER, "make_token": self.token}
+            config = settings.engine_config(self._clock.now, self._catalogue)
+            apps.append(create_app(settings, config=config, extra=[demo_router(demo)]))
+        return apps
 
-    async def run(self, sockets: list[socket.socket]) -> None:
-        """Serve both until a signal comes; the service stops first, so that nothing it asks is refused."""
+    async def run(self) -> None:
+        """Serve until a signal comes; the service stops first, so that nothing it asks is refused."""
         logging.config.dictConfig(logging_config())
-        stripe, service = self._apps()
         # The service measures its facts by the date of Stripe's answers, so it must be the sandbox's, and the only one.
-        servers = [Companion(server_config(stripe, date_header=False)), Companion(server_config(service))]
+        dated = (False, True)
+        servers = [
+            Companion(server_config(app, date_header=date)) for app, date in zip(self._apps(), dated, strict=False)
+        ]
         tasks = [
-            asyncio.create_task(server.serve(sockets=[bound])) for server, bound in zip(servers, sockets, strict=True)
+            asyncio.create_task(server.serve(sockets=[bound]))
+            for server, bound in zip(servers, self._sockets, strict=True)
         ]
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):

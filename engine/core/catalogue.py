@@ -168,8 +168,16 @@ def _offers(key: str, plan: Plan) -> Iterator[Offer]:
 def read_catalogue(text: str) -> Catalogue:
     """Read a `plans.toml`; raise BadConfiguration, in words that name the plan, where it does not fit."""
     try:
-        catalogue = msgspec.convert(tomllib.loads(text), Catalogue)
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        return make_catalogue(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise BadConfiguration(f"PLANS_FILE: {error}") from error
+
+
+def make_catalogue(read: Mapping[str, object]) -> Catalogue:
+    """Make a catalogue of what a `plans.toml` was read into; raise BadConfiguration as `read_catalogue` does."""
+    try:
+        catalogue = msgspec.convert(read, Catalogue)
+    except msgspec.ValidationError as error:
         raise BadConfiguration(f"PLANS_FILE: {error}") from error
     for fault in _faults(catalogue):
         raise BadConfiguration(f"PLANS_FILE: {fault}")

@@ -76,6 +76,7 @@ def test_help(command: str) -> None:
         ["serve", "--port", "x"],
         ["serve", "--workers", "0"],
         ["sandbox", "--port", "8000", "--stripe-port", "8000"],
+        ["sandbox", "--webhook-url", "http://127.0.0.1:9"],
         ["diagram", "--format", "png"],
         ["diagram", "--check", "--format", "svg"],
         ["reconcile", "--user", "u", "--all"],

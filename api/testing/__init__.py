@@ -1,0 +1,1 @@
+"""Testing against a whole Stripe in this process: months go by in milliseconds.  See `plugin` for the fixtures."""
