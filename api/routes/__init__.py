@@ -21,6 +21,7 @@ from interlock.api.http.problems import HANDLERS, ApiError
 from interlock.api.routes import (
     billing,
     cards,
+    client,
     diagrams,
     features,
     health,
@@ -45,6 +46,7 @@ ANYONES: Final[Handlers] = (
     billing.list_plans,
     invoices.open_invoice,
     invoices.download_invoice,
+    client.read_client,
     diagrams.show_machine,
     diagrams.draw_svg,
     diagrams.draw_mermaid,

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from interlock.api.auth.tokens import User
 from interlock.api.runtime import Runtime
-from interlock.api.schema.docs import BODY, SIGNED_IN, STRIPES, answers, refuses
+from interlock.api.schema.docs import BODY, SIGNED_IN, STRIPES, OptionalBody, answers, refuses
 from interlock.api.schema.shapes import CheckoutAnswer, CheckoutBody, PortalAnswer, PortalBody, StrictBody
 from interlock.engine import Interlock, PlanShown
 
@@ -62,6 +62,7 @@ async def create_checkout(
     dto=StrictBody[PortalBody],
     return_dto=None,
     request_max_body_size=MAX_BODY,
+    operation_class=OptionalBody,
     operation_id="createPortal",
     tags=["billing"],
     summary="Manage a subscription",

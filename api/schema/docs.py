@@ -158,6 +158,15 @@ TAGS: Final = (
 )
 
 
+@dataclass
+class OptionalBody(Operation):
+    """An operation whose body may be left out; Litestar calls every body required."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.request_body, RequestBody):
+            self.request_body.required = False
+
+
 def openapi(version: str) -> OpenAPIConfig:
     """Return the document's frame.  Its server is relative to itself, so any path prefix is right."""
     return OpenAPIConfig(

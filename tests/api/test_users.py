@@ -15,6 +15,7 @@ from tests.kit.service import Service, StartService
 from tests.kit.settings import ADMIN_TOKEN, SERVICE_TOKEN, make_token
 
 ANYONES = {
+    ("GET", "/client.ts"),
     ("GET", "/plans"),
     ("GET", "/diagrams"),
     ("GET", "/diagrams/subscription.svg"),
