@@ -88,7 +88,7 @@ export class Interlock {
     }
     const answer = await this.#fetch(url, init);
     if (answer.status === 304 && seen !== undefined) return seen.answer as Answer<O>;
-    if (answer.status === 204) return undefined as Answer<O>;
+    if (answer.status === 204) return undefined as unknown as Answer<O>;
     if (!answer.ok) throw await problemOf(answer);
     const body: unknown = await answer.json();
     const etag = answer.headers.get("ETag");
