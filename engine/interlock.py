@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AbstractContextManager
+from typing import Final
+
+import msgspec
 
 from interlock.engine.account import Account
 from interlock.engine.commands.checkout import Checkout, CheckoutSession, Wish
 from interlock.engine.commands.portal import Portal
 from interlock.engine.config import Config
 from interlock.engine.core.states import State
+from interlock.engine.core.view import DatedState
 from interlock.engine.errors import StoreUnavailable
 from interlock.engine.flow.asker import Asker
 from interlock.engine.flow.background import Background
@@ -26,6 +30,8 @@ from interlock.engine.units import records
 from interlock.engine.units.prices import count_unknown
 from interlock.engine.usage import UsageFace
 from interlock.engine.wire.client import StripeClient
+
+_decode_state: Final = msgspec.json.Decoder(DatedState).decode
 
 
 def _mark(second: str) -> Work[None]:
@@ -94,8 +100,12 @@ class Interlock(Account, UsageFace):
         """
         return await self._runner.receive(body, signature)
 
-    async def state(self, user_id: str) -> Shown:
-        """Return what is shown of a user now.  Raises StoreUnavailable."""
+    async def state(self, user_id: str) -> DatedState:
+        """Return the state of a user now.  Raises StoreUnavailable."""
+        return _decode_state((await self.shown(user_id)).body)
+
+    async def shown(self, user_id: str) -> Shown:
+        """Return the same as JSON, ready to send.  Raises StoreUnavailable."""
         return await self._states.shown(user_id)
 
     async def history(self, user_id: str, *, limit: int, after: int | None) -> HistoryPage:

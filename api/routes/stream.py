@@ -49,7 +49,7 @@ class EventStream:
         try:
             # Watched before it is read, so that no change falls between the two.
             with self._interlock.watch(self._user.id) as watch:
-                first = await self._interlock.state(self._user.id)
+                first = await self._interlock.shown(self._user.id)
                 await send(head(200, _HEADERS))
                 self._streams.watches.add(watch)
                 speaking = asyncio.create_task(self._speak(first, watch, send))
@@ -84,7 +84,7 @@ class EventStream:
             if not await watch.changed(min(PING_EVERY, left)):
                 await _write(send, b": ping\n\n")
             # Read after a ping too: a change whose notice was lost is then sent with the next ping.
-            shown = await self._interlock.state(self._user.id)
+            shown = await self._interlock.shown(self._user.id)
 
 
 async def _left(receive: Receive) -> None:

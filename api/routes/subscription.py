@@ -17,8 +17,7 @@ from interlock.api.http.headers import PICTURE_POLICY
 from interlock.api.routes.stream import EventStream
 from interlock.api.runtime import Runtime
 from interlock.api.schema.docs import ENTRY, SIGNED_IN, USER_STATE, answers, refuses
-from interlock.api.schema.shapes import UserStateAnswer
-from interlock.engine import HistoryPage, Interlock, diagram
+from interlock.engine import DatedState, HistoryPage, Interlock, diagram
 
 MAX_SEQ: Final = 2**53 - 1  # what JSON can say exactly
 
@@ -31,7 +30,7 @@ After = Annotated[
 
 async def send_state(runtime: Runtime, user: User, scope: HTTPScope, _: Receive, send: Send) -> None:
     """Answer with the state as it is stored, or with 304 to a client that has this version."""
-    shown = await runtime.interlock.state(user.id)
+    shown = await runtime.interlock.shown(user.id)
     await send_versioned(scope, send, shown.version, shown.body)
 
 
@@ -40,7 +39,7 @@ async def send_state(runtime: Runtime, user: User, scope: HTTPScope, _: Receive,
     operation_id="readSubscription",
     tags=["subscription"],
     summary="The state of the user",
-    responses=answers(200, UserStateAnswer, "The state now; `ETag` is its version.", example=USER_STATE)
+    responses=answers(200, DatedState, "The state now; `ETag` is its version.", example=USER_STATE)
     | answers(304, None, "It is what you have: the `If-None-Match` names its version.")
     | refuses(*SIGNED_IN),
 )

@@ -17,8 +17,8 @@ from interlock.api.http.problems import ApiError
 from interlock.api.routes.subscription import MAX_SEQ, After, Limit, send_state
 from interlock.api.runtime import Runtime
 from interlock.api.schema.docs import BODY, ENTRY, SIGNED_IN, USER_STATE, answers, refuses
-from interlock.api.schema.shapes import StrictBody, UserStateAnswer
-from interlock.engine import HistoryPage, Interlock, usable_user
+from interlock.api.schema.shapes import StrictBody
+from interlock.engine import DatedState, HistoryPage, Interlock, usable_user
 
 MAX_BATCH: Final = 100
 MAX_BODY: Final = 64 * 1024
@@ -37,7 +37,7 @@ class UsersBody(Struct, frozen=True, forbid_unknown_fields=True):
 class UsersAnswer(Struct, frozen=True):
     """The state of each user, in the order of the question."""
 
-    items: list[UserStateAnswer]
+    items: list[DatedState]
 
 
 @get(
@@ -45,7 +45,7 @@ class UsersAnswer(Struct, frozen=True):
     operation_id="readUser",
     tags=["users"],
     summary="All about one user",
-    responses=answers(200, UserStateAnswer, "The state now; `ETag` is its version.", example=USER_STATE)
+    responses=answers(200, DatedState, "The state now; `ETag` is its version.", example=USER_STATE)
     | answers(304, None, "It is what you have: the `If-None-Match` names its version.")
     | refuses(*SIGNED_IN, "not_found"),
 )
@@ -72,7 +72,7 @@ async def read_users(interlock: NamedDependency[Interlock], data: JSONBody[Users
     """Read up to 100 users at a time."""
     if any(usable_user(user_id) is None for user_id in data.ids):
         raise ApiError("bad_body", "An id is no user's.")
-    shown = [await interlock.state(user_id) for user_id in data.ids]
+    shown = [await interlock.shown(user_id) for user_id in data.ids]
     body = b'{"items":[%b]}' % b",".join(one.body for one in shown)
     return Response(body, media_type="application/json", headers=_PRIVATE)
 

@@ -14,15 +14,7 @@ from msgspec import Meta, Struct
 
 from interlock.api.http.problems import ApiError
 from interlock.engine import (
-    AccessShown,
-    AddonHeld,
-    Cancellation,
-    GrantShown,
     Outcome,
-    PaymentProblem,
-    PendingChange,
-    PlanHeld,
-    State,
 )
 
 T = TypeVar("T", bound=Struct)
@@ -69,42 +61,6 @@ class WebhookAnswer(Struct, frozen=True):
 
     id: str
     outcome: Outcome
-
-
-class UserStateAnswer(Struct, frozen=True, kw_only=True):
-    """The state of a user: what they hold, whether it gives access, and what they can do next."""
-
-    user_id: str
-    state: State
-    access: AccessShown
-    plan: PlanHeld | None
-    addons: list[AddonHeld]
-    features: list[str]
-    subscription_id: str | None
-    current_period_end: Time | None
-    trial_end: Time | None
-    cancel_at: Time | None
-    cancellation: Cancellation | None
-    collection_paused: bool
-    pending_change: PendingChange | None
-    payment_problem: PaymentProblem | None
-    grant: GrantShown | None
-    available_actions: list[
-        Literal["checkout", "portal", "change_plan", "undo_change", "cancel", "resume", "pause", "pay"]
-    ]
-    version: int
-    updated_at: Time
-
-
-def strictly(decode: Callable[[bytes], D], body: bytes) -> D:
-    """Decode a body; raise ApiError, which says what is wrong with it."""
-    try:
-        return decode(body)
-    except msgspec.ValidationError as error:
-        words = str(error)
-        raise ApiError("bad_value" if words.endswith(_BAD_VALUES) else "bad_body", words) from None
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        raise ApiError("bad_body", "The body is not JSON.") from None
 
 
 class StrictBody(MsgspecDTO[T], Generic[T]):

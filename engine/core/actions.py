@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from interlock.engine.core.held import Held
 from interlock.engine.core.holding import Holding
@@ -199,7 +199,8 @@ def pay(holding: Holding) -> Verdict:
     return None if one.known.billing.open_invoice is not None else Refusal.NOTHING_TO_PAY
 
 
-ACTIONS: Final[dict[str, Callable[[Holding], Verdict]]] = {
+Action: TypeAlias = Literal["checkout", "portal", "change_plan", "undo_change", "cancel", "resume", "pause", "pay"]
+ACTIONS: Final[dict[Action, Callable[[Holding], Verdict]]] = {
     "checkout": checkout,
     "portal": portal,
     "change_plan": change_plan,
@@ -212,7 +213,7 @@ ACTIONS: Final[dict[str, Callable[[Holding], Verdict]]] = {
 """Every action by its name in `available_actions`, in the order in which they are listed."""
 
 
-def available_actions(holding: Holding) -> list[str]:
+def available_actions(holding: Holding) -> list[Action]:
     """Return the actions that would be accepted now."""
     return [name for name, refuses in ACTIONS.items() if refuses(holding) is None]
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Final, Literal
+from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from interlock.engine.core.access import Reason
-from interlock.engine.core.actions import available_actions
+from interlock.engine.core.actions import Action, available_actions
 from interlock.engine.core.catalogue import Catalogue
 from interlock.engine.core.held import rank_of, read_items
 from interlock.engine.core.holding import Holder, Holding, Source, hold
 from interlock.engine.core.states import LIVING, Facts, Item, State
 
+Time: TypeAlias = Annotated[str, Meta(description="RFC 3339, UTC.")]
 _LAST: Final = 253_402_300_799
 """The end of the year 9999: RFC 3339 has no later time."""
 
@@ -29,11 +30,11 @@ def rfc3339(seconds: float | None) -> str | None:
 
 
 class AccessShown(Struct, frozen=True):
-    """`until`: when the answer would change by the clock alone, RFC 3339, else null."""
+    """Whether there is access, and why.  `until` is when the answer would change by the clock alone, else null."""
 
     granted: bool
     reason: Reason
-    until: str | None
+    until: Time | None
 
 
 class PlanHeld(Struct, frozen=True):
@@ -66,7 +67,7 @@ class Cancellation(Struct, frozen=True):
     `reason` is what the user chose (Stripe's feedback words), else Stripe's own word.
     """
 
-    at: str | None
+    at: Time | None
     reason: str | None
     comment: str | None
 
@@ -77,25 +78,25 @@ class PendingChange(Struct, frozen=True):
     plan: str | None
     quantity: int
     interval: str | None
-    at: str | None
+    at: Time | None
     reason: Literal["scheduled", "payment"]
     url: str | None
-    expires_at: str | None
+    expires_at: Time | None
 
 
 class PaymentProblem(Struct, frozen=True):
     """An invoice is open in vain, since when, with Stripe's decline code where known, tried again when."""
 
-    since: str | None
+    since: Time | None
     code: str | None
-    next_attempt_at: str | None
+    next_attempt_at: Time | None
 
 
 class GrantShown(Struct, frozen=True):
     """Access beside billing."""
 
     plan: str
-    until: str | None
+    until: Time | None
 
 
 class UserState(Struct, frozen=True, kw_only=True):
@@ -108,15 +109,30 @@ class UserState(Struct, frozen=True, kw_only=True):
     addons: tuple[AddonHeld, ...]
     features: tuple[str, ...]
     subscription_id: str | None
-    current_period_end: str | None
-    trial_end: str | None
-    cancel_at: str | None
+    current_period_end: Time | None
+    trial_end: Time | None
+    cancel_at: Time | None
     cancellation: Cancellation | None
     collection_paused: bool
     pending_change: PendingChange | None
     payment_problem: PaymentProblem | None
     grant: GrantShown | None
-    available_actions: list[str]
+    available_actions: list[Action]
+
+
+class DatedState(UserState, frozen=True, kw_only=True):
+    """The state of a user: what they hold, whether it gives access, and what they can do next.
+
+    `version` never falls, and rises exactly when something that is shown changes.
+    """
+
+    version: int
+    updated_at: Time
+
+    @property
+    def body(self) -> bytes:
+        """The JSON, as the API answers it."""
+        return msgspec.json.encode(self)
 
 
 _NO_FACTS: Final = Facts(subscription_id="", customer_id="", status="")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal, TypeAlias, cast
 
 from msgspec import Struct
 
-from interlock.engine.core.view import rfc3339
+from interlock.engine.core.states import Outcome, State
+from interlock.engine.core.view import Time, rfc3339
 from interlock.engine.store import Store
 from interlock.engine.units import records
 from interlock.engine.units.records import Decided
 
+Source: TypeAlias = Literal["webhook", "reconcile", "checkout", "api", "clock", "operator"]
+"""What led to a decision."""
 _MAX_SEQ: Final = 2**62
 
 
@@ -18,14 +21,14 @@ class Entry(Struct, frozen=True, rename={"from_": "from"}):
     """One decision of a user's history."""
 
     seq: int
-    at: str
+    at: Time
     event_id: str | None
     event_type: str | None
-    source: str
+    source: Source
     trigger: str | None
-    from_: str | None
-    to: str | None
-    outcome: str
+    from_: State | None
+    to: State | None
+    outcome: Outcome
     guard: str | None
 
 
@@ -42,11 +45,11 @@ def _entry(decided: Decided) -> Entry:
         at=rfc3339(decided.at) or "",
         event_id=decided.event_id,
         event_type=decided.event_type,
-        source=decided.source,
+        source=cast("Source", decided.source),
         trigger=decided.fired,
-        from_=decided.from_state,
-        to=decided.to_state,
-        outcome=decided.outcome,
+        from_=State(decided.from_state) if decided.from_state else None,
+        to=State(decided.to_state) if decided.to_state else None,
+        outcome=Outcome(decided.outcome),
         guard=decided.guard,
     )
 

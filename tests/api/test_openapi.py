@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 from interlock.api import routes
 from interlock.api.http.problems import KINDS
 from interlock.api.schema.page import words
-from interlock.engine import diagram, errors
+from interlock.engine import Outcome, State, diagram, errors
 from tests.kit.bodies import subscription_event
 from tests.kit.service import Service
 
@@ -94,7 +94,7 @@ def test_answers_are_what_is_described(service: Service, document: dict[str, Any
     fits("/webhooks/stripe", 200, service.deliver(event).json(), "post")
     state = service.get("/subscription", user).json()
     fits("/subscription", 200, state)
-    assert set(state) == set(document["components"]["schemas"]["UserStateAnswer"]["required"])
+    assert set(state) == set(document["components"]["schemas"]["DatedState"]["required"])
     fits("/subscription/history", 200, service.get("/subscription/history", user).json())
     fits("/plans", 200, service.get("/plans").json())
     fits("/subscription", 401, service.get("/subscription").json())
@@ -143,3 +143,28 @@ def test_each_error_of_the_engine_has_a_status() -> None:
         if isinstance(kind, type) and issubclass(kind, errors.InterlockError)
     }
     assert told - {errors.InterlockError.code, errors.BadConfiguration.code} <= set(KINDS)
+
+
+def test_values_and_times_are_named(document: dict[str, Any]) -> None:
+    """State, reason, outcome, source, action and code are enums that can be read in the document; times are times."""
+    schemas = document["components"]["schemas"]
+
+    def values(shape: str, field: str) -> set[str]:
+        part: Any = schemas[shape]["properties"][field]
+        part = part.get("items", part)
+        for one in part.get("oneOf", [part]):
+            if "$ref" in one:
+                part = schemas[one["$ref"].rpartition("/")[2]]
+        return set(part["enum"])
+
+    assert values("DatedState", "state") == {state.value for state in State} == values("Entry", "to") | {"none"}
+    assert {"paid", "payment_failed", "grace_period"} < values("AccessShown", "reason")
+    assert values("Entry", "outcome") == values("WebhookAnswer", "outcome") == {outcome.value for outcome in Outcome}
+    assert {"webhook", "clock", "operator"} < values("Entry", "source")
+    assert {"checkout", "change_plan", "pay"} < values("DatedState", "available_actions")
+    assert values("Problem", "code") == set(KINDS)
+    for shape, field in (("DatedState", "updated_at"), ("Entry", "at"), ("CheckoutAnswer", "expires_at")):
+        assert schemas[shape]["properties"][field]["format"] == "date-time"
+    for field in ("current_period_end", "trial_end", "cancel_at"):
+        kinds = schemas["DatedState"]["properties"][field]["oneOf"]
+        assert [kind.get("format") for kind in kinds if kind["type"] == "string"] == ["date-time"]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from interlock.engine.core import actions
-from interlock.engine.core.actions import Refusal, available_actions, cancel_at, checkout_of
+from interlock.engine.core.actions import Action, Refusal, available_actions, cancel_at, checkout_of
 from interlock.engine.core.states import Billing, Item, PendingUpdate, Phase, Schedule, Subscription
 from tests.engine.held import NOW, holding, sub, with_changes
 from tests.kit.bodies import DAY, T0
@@ -20,7 +20,7 @@ THEIRS = Schedule("sub_sched_1", AHEAD)
 WAITING = PendingUpdate(NOW + DAY, (Item("price_pro_year"),))
 
 
-def listed(*subs: Subscription, **holder: Any) -> list[str]:
+def listed(*subs: Subscription, **holder: Any) -> list[Action]:
     return available_actions(holding(*subs, **holder))
 
 
