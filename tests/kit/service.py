@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
-from typing import Any, Protocol
+from functools import cached_property
+from typing import Any, Final, Protocol
 
 import httpx
 import uvicorn
+from litestar.serialization import encode_json
 
 from interlock.api.app import create_app
 from interlock.api.http.server import listen, server_config
 from interlock.api.settings import load_settings
 from tests.kit.settings import bearer, free_port, sign
+
+ANYWHERE: Final = {"bad_request", "internal", "overloaded", "stopping", "not_started"}
+"""Codes of the server itself, which any route may answer."""
+
+
+def codes_of(operation: dict[str, Any]) -> set[str]:
+    """Return the codes of the problems that an operation of the OpenAPI document names."""
+    contents = [content for answer in operation["responses"].values() for content in answer.get("content", {}).values()]
+    return {name for content in contents for name in content.get("examples", {})}
 
 
 class Service:
@@ -26,7 +38,8 @@ class Service:
         self._bound = listen("127.0.0.1", self.port)
         self._server = uvicorn.Server(server_config(self.app))
         self._thread = threading.Thread(target=self._run, daemon=True)
-        self.client = httpx.Client(base_url=self.url, timeout=30, trust_env=False)
+        hooks = {"response": [self._is_documented]}
+        self.client = httpx.Client(base_url=self.url, timeout=30, trust_env=False, event_hooks=hooks)
 
     def _run(self) -> None:
         self._server.run(sockets=[self._bound])
@@ -38,6 +51,25 @@ class Service:
             assert self._thread.is_alive(), "the service could not start"
             assert time.monotonic() < until, "the service does not start"
             time.sleep(0.01)
+
+    @cached_property
+    def _documented(self) -> list[tuple[str, re.Pattern[str], set[str]]]:
+        """Each operation of the OpenAPI document, and the codes that it names."""
+        paths: dict[str, Any] = json.loads(encode_json(self.app.litestar.openapi_schema.to_schema()))["paths"]
+        return [
+            (method.upper(), re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path))), codes_of(operation))
+            for path, item in paths.items()
+            for method, operation in item.items()
+        ]
+
+    def _is_documented(self, answer: httpx.Response) -> None:
+        """Whatever a test asks: a problem has a code that the document names for its operation."""
+        if answer.headers.get("content-type") != "application/problem+json":
+            return
+        code, asked = json.loads(answer.read())["code"], answer.request
+        for method, path, codes in self._documented:
+            if method == asked.method and path.fullmatch(asked.url.path):
+                assert code in codes | ANYWHERE, f"{method} {asked.url.path} answers {code}, undocumented"
 
     def begin_stop(self) -> None:
         """Ask it to stop, as a signal would."""
