@@ -58,7 +58,7 @@ class Tokens:
             await self._jwks.close()
 
     async def user(self, token: str) -> User:
-        """Return whom the token speaks for; raise Refused where it proves nothing."""
+        """Return the user that the token names; raise Refused where it proves nothing."""
         if len(token) > MAX_TOKEN:
             raise Refused("The bearer token is too long.")
         now = self._clock()

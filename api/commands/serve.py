@@ -25,7 +25,7 @@ def serve(host: str, port: int, workers: int) -> None:
     settings = load_settings()
     if workers > 1 and settings.database_url.startswith("sqlite"):
         raise click.UsageError("--workers: SQLite has one writing process; more than one worker needs PostgreSQL")
-    # Each worker makes its own application of the same environment; one alone is made here, where faults are told.
+    # Each worker makes its own application of the same environment; a single one is made here, where faults are shown.
     app = create_app(settings) if workers == 1 else "interlock.api.app:worker"
     with server.listen(host, port) as bound:
         address = f"{f'[{host}]' if ':' in host else host}:{bound.getsockname()[1]}"

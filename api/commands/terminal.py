@@ -50,7 +50,7 @@ def fail(words: str, code: int = 1) -> NoReturn:
 
 
 class Group(click.RichGroup):
-    """A group of commands; one that is used wrongly says so as every other fault is told, in one line."""
+    """A group of commands; a command that is used wrongly says so in one line, as for every other fault."""
 
     def main(self, *args: Any, standalone_mode: bool = True, **more: Any) -> Any:
         try:

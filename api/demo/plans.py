@@ -1,4 +1,4 @@
-"""A catalogue with prices: what a service is told of it, and what the stand-in Stripe sells."""
+"""A catalogue with prices: the service's part of it, and what the stand-in Stripe sells."""
 
 from __future__ import annotations
 

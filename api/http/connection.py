@@ -119,7 +119,7 @@ class BoundedHttp(HttpToolsProtocol):
         if type(self.cycle) is RequestResponseCycle:
             self.cycle.__class__ = Answering
         if cast("Any", self.parser).should_upgrade():
-            self.cycle.keep_alive = False  # what follows is read as something else by whoever knows the protocol
+            self.cycle.keep_alive = False  # what follows may be another protocol's
 
     def on_message_complete(self) -> None:
         self._in_message = False

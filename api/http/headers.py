@@ -16,7 +16,7 @@ ALWAYS: Final[dict[bytes, bytes]] = {
     b"x-frame-options": b"DENY",
     b"referrer-policy": b"no-referrer",
     b"cross-origin-resource-policy": b"same-origin",
-    # What is not a page loads nothing, wherever it is opened.  Pages bring their own policy.
+    # What is not a page loads nothing.  Pages bring a policy of their own.
     b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'",
 }
 

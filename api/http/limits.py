@@ -13,7 +13,7 @@ from interlock.api.http.problems import ApiError
 
 MAX_USERS: Final = 10_000
 SPARED: Final = 1.0
-"""Seconds that a sender has for its webhook even where others wait for its room: Stripe's take a few milliseconds."""
+"""Minimum upload time, in seconds, before a slow sender may be evicted; Stripe needs a few milliseconds."""
 
 
 class TokenBuckets:
@@ -69,7 +69,7 @@ class Slots:
 
 
 class Sender:
-    """One whose webhook is still arriving: since when, what has come of it, and how it is told that its time is up."""
+    """A webhook that is still arriving: since when, how much of it has come, and what ends it."""
 
     __slots__ = ("end", "since", "size")
 
@@ -82,8 +82,8 @@ class Sender:
 class Admission:
     """Bounds how many webhooks, and how many bytes of theirs, wait in this process at a time.
 
-    Only what has come is counted, not what is announced.  Anybody can begin to send and not go on, so room is lent:
-    where there is none left, those that have been sending longest are ended, once they have had their SPARED seconds.
+    Only what has come is counted, not what is announced.  Anybody can begin to send and then stop, so room is lent:
+    when it runs out, the slowest senders are ended, each after SPARED seconds at the earliest.
     """
 
     def __init__(self, requests: int, size: int, now: Callable[[], float] = time.monotonic) -> None:

@@ -180,7 +180,7 @@ class _Announced(uvicorn.Server):
 
 
 class Companion(uvicorn.Server):
-    """One of several servers in one event loop: whoever runs them handles the signals."""
+    """One of several servers in one event loop; the code that runs them handles the signals."""
 
     def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
         return nullcontext()

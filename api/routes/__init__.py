@@ -1,4 +1,4 @@
-"""Every route there is, by whom it is for.  Guards stand here and nowhere else, so a new route can't forget its own."""
+"""All routes, grouped by who may ask.  Guards stand here and nowhere else, so a new route can't forget its own."""
 
 from __future__ import annotations
 

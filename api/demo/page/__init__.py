@@ -25,7 +25,7 @@ UserName = Annotated[str, QueryParameter(pattern=r"^[A-Za-z0-9_.@-]{1,64}$", des
 
 
 class DemoSettings(TypedDict):
-    """What the page is told, and, where the application has no token route of its own, how to make a token."""
+    """What the page needs to know; `make_token` where the application has no token route of its own."""
 
     stripe_url: str
     user: str
