@@ -13,8 +13,8 @@ from interlock.api.auth.tokens import User
 from interlock.api.routes.manage import MAX_BODY, IdempotencyKey, state_after
 from interlock.api.runtime import Runtime
 from interlock.api.schema.docs import BODY, SIGNED_IN, STRIPES, USER_STATE, answers, refuses
-from interlock.api.schema.shapes import StrictBody, UserStateAnswer
-from interlock.engine import NewCard, PaymentMethodShown
+from interlock.api.schema.shapes import StrictBody
+from interlock.engine import DatedState, NewCard, PaymentMethodShown
 
 MethodId = Annotated[str, PathParameter(max_length=255, description="A payment method's id.")]
 _PRIVATE: Final = {"Cache-Control": "no-store"}
@@ -76,7 +76,7 @@ async def add_payment_method(
     operation_id="makeDefault",
     tags=["payment methods"],
     summary="Charge this one from now on",
-    responses=answers(200, UserStateAnswer, "The state after it.", example=USER_STATE)
+    responses=answers(200, DatedState, "The state after it.", example=USER_STATE)
     | refuses(*_REFUSED, "payment_method_required", "payment_action_required"),
 )
 async def make_default(
@@ -97,7 +97,7 @@ async def make_default(
     operation_id="removePaymentMethod",
     tags=["payment methods"],
     summary="Remove a payment method",
-    responses=answers(200, UserStateAnswer, "The state after it.", example=USER_STATE) | refuses(*_REFUSED, "in_use"),
+    responses=answers(200, DatedState, "The state after it.", example=USER_STATE) | refuses(*_REFUSED, "in_use"),
 )
 async def remove_payment_method(
     runtime: NamedDependency[Runtime],

@@ -13,8 +13,8 @@ from interlock.api.http.problems import ApiError
 from interlock.api.routes.manage import IdempotencyKey, state_after
 from interlock.api.runtime import Runtime
 from interlock.api.schema.docs import SIGNED_IN, STRIPES, USER_STATE, answers, refuses
-from interlock.api.schema.shapes import PortalAnswer, UserStateAnswer
-from interlock.engine import ChangePreview, InvoicePage
+from interlock.api.schema.shapes import PortalAnswer
+from interlock.engine import ChangePreview, DatedState, InvoicePage
 
 InvoiceId = Annotated[str, PathParameter(max_length=255, description="An invoice's id.")]
 InvoiceLimit = Annotated[int, QueryParameter(ge=1, le=100, description="At most so many.")]
@@ -122,7 +122,7 @@ async def _link(
     operation_id="payInvoice",
     tags=["invoices"],
     summary="Pay an open invoice",
-    responses=answers(200, UserStateAnswer, "The state after it.", example=USER_STATE)
+    responses=answers(200, DatedState, "The state after it.", example=USER_STATE)
     | refuses(
         *SIGNED_IN, *STRIPES, "not_found", "busy", "key_reused", "payment_method_required", "payment_action_required",
         "too_many_requests",

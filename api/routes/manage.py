@@ -11,12 +11,13 @@ from litestar.params import HeaderParameter, JSONBody
 from interlock.api.auth.tokens import User
 from interlock.api.runtime import Runtime
 from interlock.api.schema.docs import BODY, SIGNED_IN, STRIPES, USER_STATE, answers, refuses
-from interlock.api.schema.shapes import StrictBody, UserStateAnswer
+from interlock.api.schema.shapes import StrictBody
 from interlock.engine import (
     CancelBody,
     CancelPreview,
     ChangeBody,
     ChangePreview,
+    DatedState,
     PauseBody,
     ResumeBody,
 )
@@ -43,13 +44,13 @@ IdempotencyKey = Annotated[
 
 async def state_after(runtime: Runtime, user_id: str) -> Response[bytes]:
     """Return the user's state, as every verb answers it."""
-    shown = await runtime.interlock.state(user_id)
+    shown = await runtime.interlock.shown(user_id)
     headers = {"Cache-Control": "no-store", "ETag": f'"{shown.version}"'}
     return Response(shown.body, status_code=200, media_type="application/json", headers=headers)
 
 
 def _state(description: str) -> dict[int, Any]:
-    return answers(200, UserStateAnswer, description, example=USER_STATE)
+    return answers(200, DatedState, description, example=USER_STATE)
 
 
 @post(
