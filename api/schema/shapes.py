@@ -63,6 +63,17 @@ class WebhookAnswer(Struct, frozen=True):
     outcome: Outcome
 
 
+def strictly(decode: Callable[[bytes], D], body: bytes) -> D:
+    """Decode a body; raise ApiError, which says what is wrong with it."""
+    try:
+        return decode(body)
+    except msgspec.ValidationError as error:
+        words = str(error)
+        raise ApiError("bad_value" if words.endswith(_BAD_VALUES) else "bad_body", words) from None
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        raise ApiError("bad_body", "The body is not JSON.") from None
+
+
 class StrictBody(MsgspecDTO[T], Generic[T]):
     """Decodes a JSON body without any leniency, where Litestar's own would take "5" for 5."""
 
