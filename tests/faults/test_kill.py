@@ -24,11 +24,11 @@ STEPS: Final = (
     # a webhook: each statement of its transaction, and both sides of its two ends
     "before BEGIN", "after BEGIN", "before event_seen", "before subscription_get", "before subscription_start",
     "before customer_get", "before customer_put", "before bill_put", "before subscription_put", "before users_ensure",
-    "before users_draw", "before users_show", "before ask_put", "before event_insert", "before decision_insert",
+    "before users_draw", "before users_show", "before queue_put", "before event_insert", "before decision_insert",
     "after decision_insert", "before COMMIT of event_insert", "after COMMIT of event_insert",
     # the truth: the lease, the reading, the answer's transaction
-    "before COMMIT of ask_claim", "after COMMIT of ask_claim", "before the reading", "after the reading",
-    "before event_pending_of", "before ask_done", "before COMMIT of ask_done", "after COMMIT of ask_done",
+    "before COMMIT of queue_claim", "after COMMIT of queue_claim", "before the reading", "after the reading",
+    "before event_pending_of", "before queue_done", "before COMMIT of queue_done", "after COMMIT of queue_done",
     # a checkout: on both sides of what is made at Stripe, and of what is kept of it
     "before POST customers", "after POST customers", "after COMMIT of users_set_customer",
     "before POST checkout/sessions", "after POST checkout/sessions", "before COMMIT of checkout_put",
