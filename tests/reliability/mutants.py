@@ -57,10 +57,10 @@ MUTANTS: Final = (
     Mutant("unknown statuses pass", returns("status_known", "True"), WEIGHED),
     Mutant("not_ended is forgotten", forces("decide", "not_ended", to=False), WEIGHED),
     Mutant("unchanged is not counted", gives("_keep", "evidence", "known.evidence"), CONVERGES),
-    Mutant("applied is not counted", gives("_next", "evidence", "known.evidence"), CONVERGES),
+    Mutant("applied is not counted", gives("machine._next", "evidence", "known.evidence"), CONVERGES),
     Mutant("pending is not counted", returns("counted", "known"), CONVERGES),
     Mutant("unchanged moves no date", gives("_keep", "as_of", "known.as_of"), CONVERGES),
-    Mutant("dates go backwards", gives("_next", "as_of", "evidence.created"), WEIGHED),
+    Mutant("dates go backwards", gives("machine._next", "as_of", "evidence.created"), WEIGHED),
     Mutant("a late webhook overrules an unknown status", forces("decide", "unknown_status", to=False), WEIGHED),
     Mutant("hints always fit", forces("decide", "consistent_with", to=True), WEIGHED),
 
