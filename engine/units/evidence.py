@@ -159,6 +159,8 @@ def take_answer(reading: Reading, unit: Unit) -> Work[Outcome]:
     ):
         held = yield from unit.subscription(reading.subscription_id)  # it may be another's by now
     for invoice in reading.invoices:
+        if invoice.subscription_id != reading.subscription_id:
+            continue  # Stripe named another's; that one may not be stored, and is not what was asked about
         noted, _ = yield from _note_invoice(decision.after, invoice)
         decision = msgspec.structs.replace(decision, after=noted)
     waiting = yield from records.pending_events(reading.subscription_id)
