@@ -7,6 +7,7 @@ import contextlib
 import fcntl
 import os
 import random
+import re
 import resource
 import shutil
 import sqlite3
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any, Final, cast
@@ -298,8 +300,14 @@ class Failing:
 
 
 def dump(path: Path) -> list[str]:
+    """What the file holds, its payloads unpacked: one body may be packed in more than one way."""
+
+    def unpacked(packed: re.Match[str]) -> str:
+        return repr(zlib.decompress(bytes.fromhex(packed[1])))
+
     with contextlib.closing(sqlite3.connect(path)) as database:
-        return [line for line in database.iterdump() if "sqlite_sequence" not in line]
+        lines = [line for line in database.iterdump() if "sqlite_sequence" not in line]
+    return [re.sub(r"X'(78(?:01|5E|9C|DA)[0-9A-F]+)'", unpacked, line) for line in lines]
 
 
 _told: Final = Told(Sub())

@@ -88,7 +88,7 @@ def test_triggers(tmp_path: pathlib.Path) -> None:
     def play(event: str) -> tuple[str, bool, str]:
         command = [cli, "trigger", event, "--api-base", live.url, "--api-key", KEY]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False,
-                              env=os.environ | {"HOME": str(tmp_path)})  # fmt: skip
+                              env=os.environ | {"HOME": str(tmp_path), "STRIPE_CLI_TELEMETRY_OPTOUT": "1"})  # fmt: skip
         return event, done.returncode == 0, done.stdout[-600:] + done.stderr[-600:]
 
     try:
