@@ -6,6 +6,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from interlock.engine.wire import objects
 from interlock.engine.wire.billing import Invoice, Reference
 
 
@@ -45,19 +46,11 @@ class _Items(Struct, frozen=True):
     data: tuple[SubscriptionItem, ...] = ()
 
 
-class _Phase(Struct, frozen=True):
-    start_date: int
-    end_date: int | None = None
-
-
-class Schedule(Struct, frozen=True, kw_only=True):
-    """The schedule that is attached, expanded."""
+class NewSchedule(Struct, frozen=True, kw_only=True):
+    """A schedule that was just made of a subscription; its one phase as Stripe wrote it."""
 
     id: str
-    status: str = "active"
-    current_phase: _Phase | None = None
     phases: tuple[dict[str, object], ...] = ()
-    metadata: dict[str, str] | None = None
 
 
 class _Method(Struct, frozen=True):
@@ -80,7 +73,7 @@ class SubscriptionNow(Struct, frozen=True, kw_only=True):
     cancel_at: int | None = None
     cancel_at_period_end: bool = False
     trial_end: int | None = None
-    schedule: str | Schedule | None = None
+    schedule: str | objects.Schedule | None = None
     pending_update: _Pending | None = None
     pause_collection: dict[str, object] | None = None
     discounts: tuple[str | Reference, ...] = ()

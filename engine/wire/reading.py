@@ -38,7 +38,7 @@ def facts_of(sub: wire.Subscription, keys: Keys = USER_KEYS) -> Facts:
         items_cut=sub.items.has_more,
         billing_mode=sub.billing_mode.type if sub.billing_mode else None,
         livemode=sub.livemode,
-        schedule=_schedule(sub.schedule),
+        schedule=schedule_of(sub.schedule),
         pending_update=_pending(sub.pending_update),
         cancel_reason=(details.reason or None) if details else None,
         cancel_feedback=(details.feedback or None) if details else None,
@@ -69,7 +69,7 @@ def _item(item: wire.SubscriptionItem) -> Item:
     )
 
 
-def _schedule(schedule: str | wire.Schedule | None) -> Schedule | None:
+def schedule_of(schedule: str | wire.Schedule | None) -> Schedule | None:
     """Read the schedule that is attached: its id alone in a webhook, its phases where it was expanded."""
     if schedule is None or isinstance(schedule, str):
         return Schedule(schedule) if schedule else None

@@ -15,8 +15,9 @@ from typing import Any, Final, cast
 from interlock.engine.errors import StripeRefused
 from interlock.engine.wire import billing, present
 from interlock.engine.wire.client import StripeClient
+from interlock.engine.wire.reading import schedule_of
+from interlock.engine.wire.values import SCHEDULE_MARK
 
-MARK: Final = "interlock"
 _DAY: Final = 86_400
 _KEPT: Final = (
     "start_date", "end_date", "trial_end", "metadata", "description", "default_tax_rates", "collection_method",
@@ -26,17 +27,10 @@ _KEPT: Final = (
 """The attributes of a phase that are sent again as Stripe answered them."""
 
 
-def is_ours(schedule: present.Schedule) -> bool:
-    """Whether we made it; an unmarked copy of the subscription is what a crash left of one of ours."""
-    if schedule.metadata and MARK in schedule.metadata:
-        return True
-    return not schedule.metadata and len(schedule.phases) == 1
-
-
 async def release_ours(stripe: StripeClient, subscription: present.SubscriptionNow, key: str) -> bool:
     """Release our own schedule, where one is attached; returns whether one was.  Another's is left alone."""
-    schedule = subscription.schedule
-    if not isinstance(schedule, present.Schedule) or not is_ours(schedule):
+    schedule = schedule_of(subscription.schedule)
+    if schedule is None or not schedule.ours:
         return False
     path = f"subscription_schedules/{schedule.id}/release"
     params: dict[str, Any] = {"preserve_cancel_date": True}
@@ -59,7 +53,7 @@ async def change_at_period_end(
     and metadata of the subscription are sent again as they are.
     """
     made = await stripe.post(
-        "subscription_schedules", present.Schedule, {"from_subscription": subscription_id}, idempotency_key=key
+        "subscription_schedules", present.NewSchedule, {"from_subscription": subscription_id}, idempotency_key=key
     )
     now = _sent_again(made.phases[0])
     end = now["end_date"]
@@ -74,7 +68,7 @@ async def change_at_period_end(
     params: dict[str, Any] = {
         "end_behavior": "release",
         "proration_behavior": "none",
-        "metadata": {MARK: "change"},
+        "metadata": {SCHEDULE_MARK: "change"},
         "phases": [now, then],
     }
     try:
