@@ -26,6 +26,7 @@ from interlock.engine.errors import (
     UnknownPromotionCode,
 )
 from interlock.engine.flow.runner import Runner
+from interlock.engine.read.offers import Offers
 from interlock.engine.read.prices import price_id
 from interlock.engine.units import checkouts
 from interlock.engine.units.checkouts import Buyer
@@ -34,7 +35,6 @@ from interlock.engine.units.records import OpenCheckout
 from interlock.engine.wire import objects as wire
 from interlock.engine.wire.client import NoSuchObject, StripeClient, decoded
 from interlock.engine.wire.reports import CustomerReport
-from interlock.engine.wire.values import Id
 
 
 class CheckoutSession(Struct, frozen=True):
@@ -59,15 +59,6 @@ class Wish(Struct, frozen=True, kw_only=True):
         return f"{self.plan}:{self.quantity}:{self.promotion_code or ''}"
 
 
-class _Promotion(Struct):
-    id: Id
-    active: bool
-
-
-class _Listed(Struct):
-    data: list[wire.Ref]
-
-
 class _CustomerGone(Exception):
     """Stripe no longer has the customer that the checkout was to be for."""
 
@@ -83,6 +74,7 @@ class Checkout:
         self._runner = runner
         self._stripe = stripe
         self._config = config
+        self._offers = Offers(stripe, config.clock)
         self._turns: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 
     async def create(self, user_id: str, wish: Wish) -> CheckoutSession:
@@ -113,10 +105,10 @@ class Checkout:
         if buyer.open_session is not None:  # closing it raised `checkout_serial`
             buyer = await self._buyer(user_id)
             _refuse(buyer, wish.plan, session_is_open=False)
-        discount = await self._discount(wish.promotion_code)
+        promotion = await self._offers.promotion_code(wish.promotion_code) if wish.promotion_code is not None else None
         customer_id = await self._customer(user_id, buyer, wish.email)
         price = await price_id(self._stripe, plan)
-        params = self._session_params(user_id, customer_id, price, wish.quantity, discount)
+        params = self._session_params(user_id, customer_id, price, wish.quantity, promotion)
         if plan.trial_days and not buyer.holding.trial_used:
             params["subscription_data"]["trial_period_days"] = plan.trial_days
             params["subscription_data"]["trial_settings"] = {"end_behavior": {"missing_payment_method": "cancel"}}
@@ -187,7 +179,7 @@ class Checkout:
         return made.id
 
     def _session_params(
-        self, user_id: str, customer_id: str, price: str, quantity: int, discount: dict[str, str] | None
+        self, user_id: str, customer_id: str, price: str, quantity: int, promotion: str | None
     ) -> dict[str, Any]:
         app = self._config.app_url.rstrip("/")
         params: dict[str, Any] = {
@@ -199,30 +191,11 @@ class Checkout:
             "success_url": f"{app}/?checkout=success&session_id={{CHECKOUT_SESSION_ID}}",
             "cancel_url": f"{app}/?checkout=cancel",
         }
-        if discount is None:
+        if promotion is None:
             params["allow_promotion_codes"] = True
         else:
-            params["discounts"] = [discount]
+            params["discounts"] = [{"promotion_code": promotion}]
         return params
-
-    async def _discount(self, promotion_code: str | None) -> dict[str, str] | None:
-        """Return the discount of a promotion code: an id, or what a customer types."""
-        if promotion_code is None:
-            return None
-        if promotion_code.startswith("promo_"):
-            try:
-                answer = await self._stripe.get(f"promotion_codes/{_segment(promotion_code)}")
-            except StripeRefused as error:
-                raise UnknownPromotionCode("there is no such promotion code") from error
-            promotion = decoded(answer.body, _Promotion)
-            if not promotion.active:
-                raise UnknownPromotionCode("this promotion code is no longer active")
-            return {"promotion_code": promotion.id}
-        answer = await self._stripe.get("promotion_codes", code=promotion_code, active=True, limit=1)
-        found = decoded(answer.body, _Listed).data
-        if not found:
-            raise UnknownPromotionCode("there is no such promotion code")
-        return {"promotion_code": found[0].id}
 
 
 def _shown(session: OpenCheckout) -> CheckoutSession:
@@ -232,13 +205,6 @@ def _shown(session: OpenCheckout) -> CheckoutSession:
 def _refuse(buyer: Buyer, plan_key: str, *, session_is_open: bool) -> None:
     if buyer.refusal(plan_key, session_is_open=session_is_open) is not None:
         raise AlreadySubscribed("a subscription lives already; change it in the portal: POST /portal")
-
-
-def _segment(value: str) -> str:
-    """Let only what can be an id into a path."""
-    if not value.replace("_", "").isalnum() or not value.isascii():
-        raise UnknownPromotionCode("there is no such promotion code")
-    return value
 
 
 def _digest(*parts: object) -> str:

@@ -45,8 +45,10 @@ class Offers:
         Raises UnknownPromotionCode.
         """
         if code.startswith("promo_"):
+            if not code.replace("_", "").isalnum() or not code.isascii():
+                raise UnknownPromotionCode("There is no such promotion code.")  # nothing else gets into a path
             try:
-                answer = await self._stripe.get(f"promotion_codes/{quote(code, safe='')}")
+                answer = await self._stripe.get(f"promotion_codes/{code}")
             except StripeRefused as error:
                 raise UnknownPromotionCode("There is no such promotion code.") from error
             promotion = decoded(answer.body, present.PromotionCode)
