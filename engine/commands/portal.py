@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from msgspec import Struct
-
 from interlock.engine.config import Config
 from interlock.engine.errors import NoCustomer
 from interlock.engine.flow.runner import Runner
 from interlock.engine.store import Store
 from interlock.engine.units import checkouts
 from interlock.engine.units.checkouts import Buyer
+from interlock.engine.wire.billing import PageUrl
 from interlock.engine.wire.client import StripeClient
 
 FLOWS: Final = frozenset({"payment_method_update", "subscription_cancel", "subscription_update", "subscription_pause"})
 _NEEDS_SUBSCRIPTION: Final = FLOWS - {"payment_method_update"}
-
-
-class _Url(Struct):
-    url: str
 
 
 class Portal:
@@ -44,7 +39,7 @@ class Portal:
         params: dict[str, Any] = {"customer": customer_id, "return_url": f"{app}/?portal=return"}
         if flow is not None:
             params["flow_data"] = {"type": flow, **_flow_target(flow, buyer)}
-        return (await self._stripe.post("billing_portal/sessions", _Url, params, idempotency_key=None)).url
+        return (await self._stripe.post("billing_portal/sessions", PageUrl, params, idempotency_key=None)).url
 
 
 def _flow_target(flow: str, buyer: Buyer) -> dict[str, Any]:
