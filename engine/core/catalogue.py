@@ -15,12 +15,12 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from collections.abc import Iterator, Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import Final, TypeAlias
 
 import msgspec
 
+from interlock.engine.core.lazy import lazy
 from interlock.engine.core.plans import (
     AccessPolicy,
     CancelPolicy,
@@ -84,17 +84,17 @@ class Catalogue(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     cancel: CancelPolicy = CancelPolicy()
     pause: PausePolicy = PausePolicy()
 
-    @cached_property
+    @lazy
     def digest(self) -> str:
         """Changes whenever anything in the catalogue does, the order too: what was shown by another is made anew."""
         return hashlib.sha256(msgspec.json.encode(self)).hexdigest()[:16]
 
-    @cached_property
+    @lazy
     def offers(self) -> dict[str, tuple[Offer, ...]]:
         """What is sold, by plan, in the file's order; a retired plan is not in it."""
         return {key: tuple(_offers(key, plan)) for key, plan in self.plans.items() if plan.sold}
 
-    @cached_property
+    @lazy
     def named_prices(self) -> dict[str, str]:
         """Each price id that the file itself names → its plan's key; to be remembered."""
         return {name: key for key, plan in self.plans.items() for name in _ids(plan)}
@@ -123,16 +123,16 @@ class Catalogue(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
         """Return where a plan stands, None where the file has none of that key."""
         return self._places.get(key)
 
-    @cached_property
+    @lazy
     def _places(self) -> dict[str, Place]:
         ranked = enumerate(self.plans.items(), start=1)
         return {key: Place(key, plan, n + _ADDONS_BELOW * plan.addon) for n, (key, plan) in ranked}
 
-    @cached_property
+    @lazy
     def _by_name(self) -> dict[str, str]:
         return {name: key for key, plan in self.plans.items() for name in _names(plan)}
 
-    @cached_property
+    @lazy
     def _by_product(self) -> dict[str, str]:
         return {plan.product: key for key, plan in self.plans.items() if plan.product is not None}
 
