@@ -175,6 +175,17 @@ def test_somebody_elses_schedule_is_refused_by_name(holder: Holder) -> None:
     assert holder.ask("POST", "/subscription/cancel", {"when": "now"})["state"] == "canceled"
 
 
+def test_a_schedule_that_ends_the_subscription_is_nobodys_copy(holder: Holder) -> None:
+    """One phase and no mark is ours only as Stripe makes it: one that ends by cancelling was set by another."""
+    holder.subscribe_to("pro")
+    schedule = holder.v1.subscription_schedules.create({"from_subscription": holder.id})
+    holder.v1.subscription_schedules.update(schedule.id, {"end_behavior": "cancel"})
+    holder.until(lambda state: "change_plan" not in state["available_actions"])
+    assert holder.refused("POST", CHANGE, {"plan": "starter"}) == (409, "foreign_schedule")
+    holder.ask("POST", "/subscription/cancel", {"when": "now"})
+    assert holder.v1.subscription_schedules.retrieve(schedule.id).status != "released"
+
+
 def test_what_a_crash_left_of_our_schedule_is_finished(holder: Holder) -> None:
     """autumn, better-auth #8069: a copy that nobody marked is ours; the next verb releases it and goes on."""
     holder.subscribe_to("pro")
